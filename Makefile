@@ -1,0 +1,30 @@
+# `make demo` and `make test` do all the set-up on a fresh machine: Python 3.11 or newer, make, a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+PIPFLAGS ?=
+
+.DEFAULT_GOAL := test
+.PHONY: demo test test-all lint notebooks clean
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -U "pip>=25.1"
+	$(BIN)/python -m pip install -q -c constraints.txt $(PIPFLAGS) -e . --group test
+	@touch $@
+
+demo: .venv/.ready
+	$(BIN)/seqsci forecast --data demo-electricity --model informer
+
+test: .venv/.ready
+	$(BIN)/python -m pytest -q
+
+test-all: .venv/.ready
+	$(BIN)/python -m pytest -q -m "long or not long"
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv dist

@@ -1,0 +1,1 @@
+"""Sequence-model kernels with exact gradients; they know torch and nothing of seqsci."""

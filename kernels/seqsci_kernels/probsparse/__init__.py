@@ -1,0 +1,82 @@
+"""ProbSparse self-attention (Zhou et al., AAAI 2021, arXiv 2012.07436, section 3 and Algorithm 1).
+
+Softmax attention is spent on the few queries whose scores are far from uniform; every other ("lazy") query
+gets the mean of the values. Which queries those are is measured on a small sample of the keys.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from torch import Tensor
+
+from seqsci_kernels.probsparse import cpu, reference
+
+BACKENDS: dict[str, ModuleType] = {"cpu": cpu, "reference": reference}
+"""Name of an implementation -> its module. "cpu" is made of torch operations and runs on any device."""
+
+
+def probsparse(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sample: Tensor,
+    *,
+    top: int,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Exact attention for the `top` queries of largest measure M, a mean of the values for the others.
+
+    Args:
+        q: `(B, H, Lq, d)` queries, float16, bfloat16, float32 or float64; any strides.
+        k: `(B, H, Lk, d)` keys.
+        v: `(B, H, Lk, d)` values.
+        sample: int64 numbers of the sampled keys. `(U,)`, the "shared" law: one set for all queries, as in
+            Algorithm 1; M = max - mean over the sampled keys. `(Lq, U)`, the "per-query" law of the authors'
+            code: M = max over the U keys minus their sum divided by the number of all keys.
+        top: queries kept for each batch row and head; more than Lq means all.
+        causal: query t sees keys 0..t; needs Lq == Lk. See below.
+        key_mask: `(B, Lk)` bool, True for a real key. Others are never seen, sampled or averaged.
+        backend: "cpu" or "reference"; by default the fast one.
+
+    Returns:
+        `(B, H, Lq, d)` in the type of q, with scores scaled by 1/sqrt(d). A query that sees no key gets 0.
+
+    Causal, shared law: strictly causal at every `top`. M counts the sampled keys up to t (without one,
+    M = -inf); query t is kept when fewer than `top` of the queries 0..t-1 have a measure as large; a lazy
+    query gets the mean of the values up to t. So the first `top` queries are always kept, `top >= Lq` keeps
+    all, and top + top * ln(Lq / top) are kept in expectation.
+
+    Causal, per-query law: what the authors' code computes. M runs over all sampled keys, the `top` largest
+    of the whole sequence are kept, a lazy query gets the *sum* of the values up to t. With top < Lq the
+    choice, and so an output, depends on the future.
+
+    The choice of queries carries no gradient. Equal measures are ordered by position in the causal shared
+    form and arbitrarily elsewhere.
+
+    Raises:
+        ValueError: unknown backend, or shapes that do not fit.
+    """
+    name = backend or "cpu"
+    if name not in BACKENDS:
+        raise ValueError(f"backend: no '{name}'; known: {', '.join(sorted(BACKENDS))}")
+    _check(q, k, v, sample, top, causal, key_mask)
+    out: Tensor = BACKENDS[name].probsparse(q, k, v, sample, min(top, q.shape[2]), causal, key_mask)
+    return out
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor, sample: Tensor, top: int, causal: bool, key_mask: Tensor | None) -> None:
+    batch, heads, queries, width = q.shape
+    keys = k.shape[2]
+    if k.shape != (batch, heads, keys, width) or v.shape != k.shape:
+        raise ValueError(f"k, v: shapes {tuple(k.shape)}, {tuple(v.shape)} do not fit q {tuple(q.shape)}")
+    if sample.dim() not in (1, 2) or (sample.dim() == 2 and len(sample) != queries) or not sample.shape[-1]:
+        raise ValueError(f"sample: shape {tuple(sample.shape)} is neither (U,) nor (Lq, U), Lq {queries}, U > 0")
+    if top < 1:
+        raise ValueError(f"top: {top} is not positive")
+    if causal and queries != keys:
+        raise ValueError(f"causal: needs as many queries as keys, not {queries} and {keys}")
+    if key_mask is not None and key_mask.shape != (batch, keys):
+        raise ValueError(f"key_mask: shape {tuple(key_mask.shape)} is not (B, Lk) = {(batch, keys)}")

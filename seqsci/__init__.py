@@ -1,0 +1,39 @@
+"""seqsci: time series and scientific sequences through one zoo of sequence models.
+
+Nothing heavy is loaded until it is used: `import seqsci` takes no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqsci.api import Forecaster, Result, forecast, open_run, tune
+    from seqsci.errors import SeqsciError
+
+# Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
+# OpenMP reads this when torch is first imported; a value that the user has set stands.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_HOMES = {
+    "Forecaster": "seqsci.api",
+    "Result": "seqsci.api",
+    "forecast": "seqsci.api",
+    "open_run": "seqsci.api",
+    "tune": "seqsci.api",
+    "SeqsciError": "seqsci.errors",
+}
+
+__all__ = ["Forecaster", "Result", "SeqsciError", "forecast", "open_run", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seqsci' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

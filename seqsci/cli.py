@@ -1,0 +1,327 @@
+"""The command line: one verb per job; each verb only calls the Python API.
+
+torch takes seconds to import, so it is imported inside a verb's body, never for `--help`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from seqsci.errors import SeqsciError
+
+HELP = """Time series and scientific sequences through one zoo of sequence models.
+
+A first try without any data:  seqsci forecast --data demo-electricity
+Your own table:                seqsci forecast --data my.csv --horizon 24
+"""
+SETTINGS = """Every field of a recipe is a flag by its dotted path, e.g. `--train.lr 1e-4 --model.layers 3
+--data.context 168 --data.split 2018-01-01,2018-04-01`; `seqsci settings` lists them all."""
+
+app = App(name="seqsci", help=HELP, version_flags=["--version"], help_format="plaintext")
+data_app = App(name="data", help="Data sets: list, inspect, fetch and check.", help_format="plaintext")
+app.command(data_app)
+
+Set = Annotated[tuple[str, ...], Parameter(name="--set", help="A recipe field, path=value; may be repeated.")]
+RunFolder = Annotated[Path, Parameter(help="A run folder.")]
+
+
+@app.command(help_epilogue=SETTINGS)
+def forecast(
+    *,
+    data: str | None = None,
+    model: str | None = None,
+    horizon: int | None = None,
+    target: str | None = None,
+    recipe: str | None = None,
+    seed: int | None = None,
+    runs: Path = Path("runs"),
+    set: Set = (),
+) -> None:
+    """Train a forecasting model, score it beside its baselines, and write a report.
+
+    Parameters
+    ----------
+    data
+        A name of `seqsci data list`, or a CSV or Parquet file (one column per series, or unique_id, ds, y).
+        Without it: simulated electricity load.
+    model
+        A name of `seqsci models`; informer by default.
+    horizon
+        Steps to forecast.
+    target
+        Series to forecast: all, one name, or names with commas between.
+    recipe
+        A name of `seqsci recipes` or a YAML file; by default the one made for this model and data set.
+    seed
+        Seed of everything random in the run.
+    runs
+        Folder that the run folder is made in.
+    """
+    from seqsci.recipe import parse_changes, resolve
+
+    given = {"data.horizon": horizon, "data.target": target, "train.seed": seed}
+    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    resolved, note = resolve("forecast", data=data, model=model, recipe=recipe, changes=changes)
+    print(f"{note}: {_outline(resolved)}", flush=True)
+    _train(resolved, runs)
+
+
+@app.command(name="run", help_epilogue=SETTINGS)
+def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> None:
+    """Run a recipe file; the recipe.yaml of a run folder repeats that run.
+
+    Parameters
+    ----------
+    recipe
+        A YAML file.
+    runs
+        Folder that the run folder is made in.
+    """
+    from seqsci.recipe import build, parse_changes, read
+
+    resolved = build({k: v for k, v in read(str(recipe)).items() if k != "horizons"})
+    changes = parse_changes(set)
+    _train(resolved.with_(changes) if changes else resolved, runs)
+
+
+@app.command
+def resume(run: RunFolder) -> None:
+    """Go on with a run that was interrupted; what is done is not repeated."""
+    from seqsci.runs import Run
+
+    found = Run.open(run)
+    if found.complete:
+        print(f"{run} is complete; nothing to do")
+    _finish(found)
+
+
+@app.command
+def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = None) -> None:
+    """Forecast past the end of a file with a trained run, with dates, units and intervals.
+
+    Parameters
+    ----------
+    data
+        CSV or Parquet with the columns of the training data; by default the training data itself.
+    output
+        .parquet or .csv file to write; without it the table is printed.
+    """
+    from seqsci.api import open_run
+    from seqsci.runs import whole
+
+    if output is not None and output.suffix not in {".csv", ".parquet"}:
+        raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
+    table = open_run(run).predict(None if data is None else str(data))
+    if output is None:
+        print(str(table.write_csv()), end="")
+        return
+    with whole(output) as path:
+        (table.write_csv if output.suffix == ".csv" else table.write_parquet)(path)
+    series, first, last = table["unique_id"].n_unique(), *table["ds"].sort()[[0, -1]]
+    print(f"{output}: {table.height} rows, {series} series, {first} to {last}")
+
+
+@app.command
+def report(run: RunFolder) -> None:
+    """Build the report of a run anew: report.html and its pictures."""
+    from seqsci.api import open_run
+
+    print(open_run(run).report())
+
+
+@app.command(help_epilogue=SETTINGS)
+def tune(
+    recipe: str,
+    *,
+    data: str | None = None,
+    trials: int = 20,
+    storage: Path | None = None,
+    seed: int = 0,
+    runs: Path = Path("runs"),
+    set: Set = (),
+) -> None:
+    """Search a recipe's `search:` block by validation loss; a second call on the same storage joins in.
+
+    Parameters
+    ----------
+    recipe
+        A name of `seqsci recipes` or a YAML file with a `search:` block.
+    data
+        Data set or file, in place of the recipe's.
+    trials
+        Trials of the whole sweep, over all workers.
+    storage
+        Journal file; by default one in the sweep's folder.
+    seed
+        Seed of the search.
+    runs
+        Folder that the sweep's folder is made in.
+    """
+    from seqsci.recipe import parse_changes, resolve
+
+    resolved, note = resolve("forecast", data=data, recipe=recipe, changes=parse_changes(set))
+    print(f"{note}: {_outline(resolved)}", flush=True)
+    from seqsci.tune import tune as sweep
+
+    found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
+    print(found.summary())
+
+
+@app.command
+def models() -> None:
+    """The models that a recipe may name."""
+    from seqsci import registry
+
+    for name in registry.names():
+        print(f"{name:20s} {registry.settings(name).__doc__}")
+
+
+@app.command
+def recipes() -> None:
+    """The recipes that are shipped."""
+    from seqsci import catalog
+
+    print("\n".join(catalog.recipes()))
+
+
+@app.command
+def settings(model: str = "informer") -> None:
+    """Every field of a recipe with its default, and what it means."""
+    from dataclasses import MISSING
+
+    from seqsci import registry
+    from seqsci.recipe import Evaluate, ForecastData, Train, describe
+
+    parts = {"data": ForecastData, "model": registry.settings(model), "train": Train, "evaluate": Evaluate}
+    for part, cls in parts.items():
+        for name, kind, default, text in describe(cls):
+            value = "needed" if default is MISSING else default
+            print(f"--{part}.{name}  [{kind}; {value}]\n      {text}")
+
+
+@data_app.command(name="list")
+def data_list() -> None:
+    """Data sets that seqsci knows."""
+    from seqsci import catalog
+
+    for name in catalog.names("datasets"):
+        card = catalog.card(name)
+        print(f"{name:20s} {card.title}{' (simulated)' if card.simulated else ''}")
+
+
+@data_app.command
+def info(name: str) -> None:
+    """Origin, licence, units and split of a data set."""
+    from seqsci import catalog
+
+    print(catalog.describe(catalog.card(name)))
+
+
+@data_app.command
+def fetch(name: str) -> None:
+    """Find a data set on this machine or download it, and check its digest."""
+    from seqsci import catalog
+    from seqsci.data import download
+
+    card = catalog.card(name)
+    print(f"{name}: simulated, nothing to fetch" if card.simulated else download.locate(card).path)
+
+
+@data_app.command
+def check(file: Path) -> None:
+    """Which known data set a file is, by its content."""
+    from seqsci.data import download
+
+    print(download.check_file(file).sentence)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 2 refused input, 130 interrupted."""
+    tokens = _dotted(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as problem:
+        _refuse(" ".join(str(problem).split()))
+    except SeqsciError as problem:
+        _refuse(str(problem))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"seqsci: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _dotted(tokens: list[str]) -> list[str]:
+    """`--train.lr 1e-4` and `--train.lr=1e-4` -> `--set train.lr=1e-4`."""
+    rewritten: list[str] = []
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        name, equals, value = token.partition("=")
+        position += 1
+        if not (name.startswith("--") and "." in name):
+            rewritten.append(token)
+            continue
+        if not equals:
+            if position == len(tokens) or tokens[position].startswith("--"):
+                _refuse(f"{name} needs a value, such as {name} 1")
+            value = tokens[position]
+            position += 1
+        rewritten += ["--set", f"{name[2:]}={value}"]
+    return rewritten
+
+
+def _outline(recipe: Any) -> str:
+    data, model = recipe.data, recipe.model
+    return f"{model.name} on {data.name}, context {data.context}, horizon {data.horizon}, target {data.target}"
+
+
+def _train(recipe: Any, runs: Path) -> None:
+    from seqsci.api import start
+
+    run = start(recipe, runs)
+    _finish(run)
+
+
+def _finish(run: Any) -> None:
+    from seqsci.api import finish
+    from seqsci.training.callbacks import Interrupted
+
+    try:
+        result = finish(run)
+    except (Interrupted, KeyboardInterrupt):
+        print(f"interrupted; go on with: seqsci resume {run.folder}", file=sys.stderr)
+        sys.exit(130)
+    _show(result)
+
+
+def _show(result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    metrics = result.metrics
+    simulated = ", simulated data" if metrics["data"]["simulated"] else ""
+    title = f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units"
+    table = Table(title=title, title_justify="left")
+    for column in ("method", "MSE", "MAE", "MSE of model less this [95 %]"):
+        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
+    for row in result.table.iter_rows(named=True):
+        gap = "" if row["difference"] is None else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        table.add_row(row["method"], f"{row['mse']:.4f}", f"{row['mae']:.4f}", gap)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(table)
+    for sentence in result.verdicts:
+        console.print(sentence, highlight=False)
+    coverage = ", ".join(
+        f"{level} % aimed, {100 * value:.1f} % reached" for level, value in metrics["coverage"].items()
+    )
+    print(f"intervals on test: {coverage}")
+    print(f"report: {result.folder / 'report.html'}")

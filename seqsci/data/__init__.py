@@ -1,0 +1,1 @@
+"""What domains share: batches, windows, splits, loaders, downloads."""

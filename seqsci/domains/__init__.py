@@ -1,0 +1,1 @@
+"""One science each: files in, sequences out."""

@@ -1,0 +1,1 @@
+"""The zoo: one paper per file, readable from top to bottom."""

@@ -1,0 +1,64 @@
+"""What a recipe may say of each model: plain frozen dataclasses, free of torch.
+
+They stand apart from the models so that a mistyped flag is refused in a fraction of a second,
+before torch is imported and before data is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from seqsci.errors import SeqsciError
+
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InformerSettings:
+    """Informer (Zhou et al., AAAI 2021, arXiv 2012.07436); defaults are the authors' published code's."""
+
+    name: Literal["informer"] = "informer"
+    width: Positive = 512
+    """Width D of every hidden state."""
+    heads: Positive = 8
+    """Attention heads; must divide the width."""
+    layers: Positive = 2
+    """Encoder layers; a distilling layer stands between each two."""
+    decoder_layers: Positive = 1
+    """Layers of the generative decoder."""
+    feedforward: Positive = 2048
+    """Inner width of the position-wise network."""
+    stack: tuple[Positive, ...] = ()
+    """Layers of the stacked encoders, the k-th reading the last context/2^k steps; empty for one encoder."""
+    dropout: Fraction = 0.05
+    """Probability that an activation is dropped in training."""
+    attention: Literal["probsparse", "full"] = "probsparse"
+    """Self-attention: ProbSparse, or exact (the paper's Informer†)."""
+    sampling: Literal["shared", "per-query"] = "shared"
+    """Keys that the ProbSparse measurement samples: one set for all queries (the paper's Algorithm 1),
+    or one set per query (the authors' code)."""
+    factor: Positive = 5
+    """ProbSparse sampling factor c: c·ceil(ln L) keys are sampled and as many queries kept."""
+    distil: bool = True
+    """Halve the sequence between encoder layers."""
+    mix: bool = False
+    """Scramble heads and steps after the decoder's self-attention, as the authors' code does; for parity only."""
+    label_length: Positive = 48
+    """Known steps, the last of the context, that start the generative decoder."""
+    decoder: Literal["generative", "linear"] = "generative"
+    """Head: the paper's generative decoder, or one linear map of the encoder's last states."""
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise SeqsciError(
+                f"model.heads: {self.heads} heads do not divide model.width {self.width}; "
+                f"take a width that is a multiple of the heads"
+            )
+
+
+ModelSettings = InformerSettings
+"""Every model's settings; a union told apart by `name` once there is more than one model."""

@@ -1,0 +1,138 @@
+"""Multi-head attention: projections around ProbSparse or exact softmax attention.
+
+Attention weights are not dropped out, as in the published Informer, whose ProbSparse form does not either.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from seqsci_kernels.probsparse import probsparse
+from torch import Tensor, nn
+
+from seqsci.models.settings import InformerSettings
+
+
+class KeySampler(nn.Module):
+    """Draws the keys that a ProbSparse measurement looks at, never from the global generator.
+
+    In evaluation the draw is a function of `seed`, the layer and the lengths alone, so that the same input
+    gives the same bits. In training each call draws anew, numbered by `step`. Both are buffers: a resumed
+    run goes on with the draws that it would have made. `seed` is drawn where the weights are.
+
+    Args:
+        law: "shared", U distinct keys for all queries; "per-query", U keys with replacement for each.
+        layer: number that sets the layers of a network apart.
+    """
+
+    seed: Tensor
+    step: Tensor
+
+    def __init__(self, law: str, layer: int) -> None:
+        super().__init__()
+        self.law, self.layer = law, layer
+        self.register_buffer("seed", torch.randint(2**31, ()))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, queries: int, keys: int, size: int) -> Tensor:
+        """(U,) or (Lq, U) int64 on the CPU, U = `size`."""
+        step = 0
+        if self.training:
+            self.step += 1
+            step = int(self.step)
+        generator = torch.Generator().manual_seed(_blend(int(self.seed), self.layer, step, queries, keys))
+        if self.law == "shared":
+            return torch.randperm(keys, generator=generator)[:size]
+        return torch.randint(keys, (queries, size), generator=generator)
+
+
+def _blend(*numbers: int) -> int:
+    """64 well-mixed bits of some integers (the finaliser of splitmix64, Steele et al. 2014, after each)."""
+    bits = 0
+    for number in numbers:
+        bits = (bits + number + 0x9E3779B97F4A7C15) % 2**64
+        bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        bits = (bits ^ bits >> 27) * 0x94D049BB133111EB % 2**64
+        bits ^= bits >> 31
+    return bits % 2**63
+
+
+def kept(factor: int, length: int) -> int:
+    """u = min(c * ceil(ln L), L) (Informer, section 3.2), at least 1: queries kept, or keys sampled."""
+    return min(max(factor * math.ceil(math.log(length)), 1), length)
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of H heads, ProbSparse or exact as `settings.attention` says.
+
+    Args:
+        settings: width, heads, attention, sampling and factor are read.
+        layer: number of the layer, for the key sample.
+        causal: a step sees itself and the steps before.
+        mix: read the result (B, H, L, d) as if it were (B, L, D), which scrambles heads and steps and breaks
+            causality; what the published decoder does.
+    """
+
+    def __init__(self, settings: InformerSettings, layer: int, causal: bool = False, mix: bool = False) -> None:
+        super().__init__()
+        width = settings.width
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.heads, self.factor = settings.heads, settings.factor
+        self.causal, self.mix = causal, mix
+        self.sampler = KeySampler(settings.sampling, layer) if settings.attention == "probsparse" else None
+
+    def forward(self, x: Tensor, key_mask: Tensor | None = None, last: int | None = None) -> Tensor:
+        """(B, L, D) -> (B, L, D), or (B, last, D): of the last steps only.
+
+        `key_mask (B, L)`: True where a step may be looked at; None for everywhere.
+        """
+        q, k, v = (split_heads(f(x), self.heads) for f in (self.query, self.key, self.value))
+        if self.sampler is None:
+            y = _exact(q, k, v, self.causal, key_mask)
+        else:
+            length = x.shape[1]
+            size = kept(self.factor, length)
+            sample = self.sampler(length, length, size).to(x.device)
+            y = probsparse(q, k, v, sample, top=size, causal=self.causal, key_mask=key_mask)
+        y = y.reshape(x.shape) if self.mix else merge_heads(y)
+        return self.out(y if last is None else y[:, -last:])
+
+
+class CrossAttention(nn.Module):
+    """Exact attention of one sequence to another, H heads (Informer, figure 2: not ProbSparse)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.heads = heads
+
+    def forward(self, x: Tensor, memory: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        """x (B, Lq, D), memory (B, Lk, D), key_mask (B, Lk) -> (B, Lq, D)."""
+        q = split_heads(self.query(x), self.heads)
+        k, v = split_heads(self.key(memory), self.heads), split_heads(self.value(memory), self.heads)
+        return self.out(merge_heads(_exact(q, k, v, False, key_mask)))
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, L, H*d) -> a view (B, H, L, d)."""
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, L, d) -> (B, L, H*d)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def _exact(q: Tensor, k: Tensor, v: Tensor, causal: bool, key_mask: Tensor | None) -> Tensor:
+    """Softmax attention; 0 for a query that sees no key."""
+    if key_mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    visible = key_mask[:, None, None]
+    if causal:
+        visible = visible & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
+    some = visible.any(-1, keepdim=True)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=visible | ~some) * some

@@ -1,0 +1,28 @@
+"""What every encoder of the zoo promises."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Maps a sequence of vectors to a sequence of vectors of the same width.
+
+    An encoder is a `torch.nn.Module` built by `Encoder(settings)`. In evaluation mode a row's output depends
+    neither on the other rows nor on what stands where `mask` is False.
+
+    `width` D of input and output; `causal`: state t depends on inputs 0..t alone; `length_preserving`:
+    L' = L for every L; `recurrent`: it also has `initial_state` and `step`, equal to `forward`.
+    """
+
+    width: int
+    causal: bool
+    length_preserving: bool
+    recurrent: bool
+
+    def __call__(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, L, D) and mask (B, L), True where a step is real -> (B, L', D)."""
+        ...

@@ -1,0 +1,85 @@
+"""The position-wise network of a transformer layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqsci.nn.dropout import dropout, keep
+from seqsci.nn.precision import product_dtype
+
+ROWS = 512
+"""Rows that are computed at a time: what stands between the two products then stays in the cache."""
+DROPPED = -1e4
+"""Added before GELU to what is dropped: GELU and its slope are then 0, exactly, and no mask need be kept."""
+
+
+class FeedForward(nn.Module):
+    """W2 drop(GELU(W1 x + b1)) + b2 on every step, then dropout (Vaswani et al. 2017, eq. 2, with GELU).
+
+    Args:
+        width: D of input and output.
+        inner: width between the two products.
+        p: probability of both dropouts.
+    """
+
+    def __init__(self, width: int, inner: int, p: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, inner)
+        self.contract = nn.Linear(inner, width)
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        if x.device.type == "cpu" and torch.is_grad_enabled():
+            kind = product_dtype(x)
+            weights = (self.expand.weight, self.expand.bias, self.contract.weight, self.contract.bias)
+            p = self.p if self.training else 0.0
+            y = _InRows.apply(x.to(kind), *(w.to(kind) for w in weights), p)  # type: ignore[no-untyped-call]
+        else:
+            y = self.contract(dropout(F.gelu(self.expand(x)), self.p, self.training))
+        return dropout(y, self.p, self.training)
+
+
+class _InRows(torch.autograd.Function):
+    """The two products for ROWS rows at a time.
+
+    Of the inner activations only those before GELU are kept for the way back: the rest is cheaper to compute
+    again than to store and fetch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, p: float) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        inner = rows.new_empty(len(rows), len(b1))
+        out = rows.new_empty(len(rows), len(b2))
+        scale = 1.0
+        with torch.autocast("cpu", enabled=False):
+            for start in range(0, len(rows), ROWS):
+                part = slice(start, start + ROWS)
+                active = torch.addmm(b1, rows[part], w1.t(), out=inner[part])
+                if p:
+                    kept, scale = keep(active, p)
+                    active.add_(kept.sub_(1), alpha=-DROPPED)
+                torch.addmm(b2, F.gelu(active), w2.t(), alpha=scale, out=out[part])
+        ctx.save_for_backward(rows, inner, w1, w2)
+        ctx.scale, ctx.shape = scale, x.shape
+        return out.view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, inner, w1, w2 = ctx.saved_tensors
+        grad = grad.reshape(-1, grad.shape[-1])
+        dx = torch.empty_like(rows)
+        dw1, dw2, db1 = torch.zeros_like(w1), torch.zeros_like(w2), w1.new_zeros(len(w1))
+        for start in range(0, len(rows), ROWS):
+            part = slice(start, start + ROWS)
+            dw2.addmm_(grad[part].t(), F.gelu(inner[part]), alpha=ctx.scale)
+            back = torch.ops.aten.gelu_backward(grad[part] @ w2, inner[part])
+            dw1.addmm_(back.t(), rows[part], alpha=ctx.scale)
+            db1.add_(back.sum(0), alpha=ctx.scale)
+            torch.addmm(rows[part], back, w1, beta=0, alpha=ctx.scale, out=dx[part])
+        return dx.view(ctx.shape), dw1, db1, dw2, grad.sum(0), None

@@ -1,0 +1,263 @@
+"""From a recipe's data block to scaled windows, and from a network's output back to the file's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqsci.data import splits as split_rules
+from seqsci.data.batch import Batch, Sequences, Shape
+from seqsci.data.splits import Splits
+from seqsci.data.windows import Table, Windows, fill_forward, last_window, require_windows
+from seqsci.domains import electricity
+from seqsci.errors import SeqsciError, nearest
+from seqsci.models.baselines import Span
+from seqsci.recipe import ForecastData
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What a trained model must remember of its data to read new files: stored beside the weights.
+
+    `channels` are read and `targets` forecast; `mean (C,)` and `scale (C,)` are those of the training rows.
+    """
+
+    channels: tuple[str, ...]
+    targets: tuple[str, ...]
+    covariates: tuple[str, ...]
+    step: str
+    season: int
+    mean: Floats
+    scale: Floats
+    known_mean: Floats
+    known_scale: Floats
+
+    @property
+    def output_index(self) -> tuple[int, ...]:
+        """Positions of the targets among the channels."""
+        return tuple(self.channels.index(name) for name in self.targets)
+
+    def table(self, sequences: Sequences) -> Table:
+        """Scale, fill and add calendar marks."""
+        scaled = (self._pick(sequences) - self.mean) / self.scale
+        return Table(
+            values=torch.from_numpy(fill_forward(scaled)),
+            observed=torch.from_numpy(~np.isnan(scaled)),
+            marks=self.marks(sequences.times, sequences.known),
+            outputs=torch.tensor(self.output_index),
+        )
+
+    def marks(self, times: NDArray[np.generic], known: Floats) -> torch.Tensor:
+        """(N, T) calendar marks, then scaled covariates."""
+        calendar = electricity.calendar_marks(times, self.step)
+        covariates = (known - self.known_mean) / self.known_scale
+        return torch.from_numpy(np.concatenate([calendar, covariates], axis=1).astype(np.float32))
+
+    def raw(self, scaled: NDArray[Any]) -> NDArray[Any]:
+        """(..., C_out) scaled -> the units of the file."""
+        index = list(self.output_index)
+        return scaled * self.scale[index] + self.mean[index]
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values for the weights' metadata."""
+        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(self).items()}
+
+    @staticmethod
+    def from_facts(facts: dict[str, Any]) -> Frame:
+        """The inverse of `facts`."""
+
+        def array(name: str) -> Floats:
+            return np.asarray(facts[name], dtype=np.float64)
+
+        return Frame(
+            channels=tuple(facts["channels"]),
+            targets=tuple(facts["targets"]),
+            covariates=tuple(facts["covariates"]),
+            step=facts["step"],
+            season=facts["season"],
+            mean=array("mean"),
+            scale=array("scale"),
+            known_mean=array("known_mean"),
+            known_scale=array("known_scale"),
+        )
+
+    def _pick(self, sequences: Sequences) -> Floats:
+        missing = [name for name in self.channels if name not in sequences.channels]
+        if missing:
+            raise SeqsciError(
+                f"data: the column '{missing[0]}' that the model was trained on is not there"
+                f"{nearest(missing[0], sequences.channels)}"
+            )
+        return sequences.values[:, [sequences.channels.index(name) for name in self.channels]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Scaled windows of the three splits, and how they came about."""
+
+    sequences: Sequences
+    origin: dict[str, Any]
+    """Name, path and sha256 of the data."""
+    frame: Frame
+    table: Table
+    splits: Splits
+    windows: dict[str, Windows]
+    shape: Shape
+
+    def span(self, split: str) -> Span:
+        """The target series and window origins of a split, for the baselines."""
+        outputs = self.table.outputs
+        return Span(
+            values=self.table.values[:, outputs].double().numpy(),
+            observed=self.table.observed[:, outputs].numpy(),
+            origins=self.windows[split].origins,
+        )
+
+    def truth(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(W, H, C_out) scaled targets of a split, and which of them were observed."""
+        rows = torch.from_numpy(self.windows[split].origins)[:, None] + torch.arange(self.shape.horizon)
+        outputs = self.table.outputs
+        return self.table.values[:, outputs][rows].numpy(), self.table.observed[:, outputs][rows].numpy()
+
+
+def prepare(data: ForecastData, season: int = 0, source: Any = None) -> Prepared:
+    """Read, split, scale with the training rows alone, and cut windows.
+
+    Args:
+        data: the recipe's data block.
+        season: steps of a season, 0 to take it from the time step.
+        source: a frame in place of `data.name`.
+
+    Raises:
+        SeqsciError: whatever is wrong with the file, the names or the lengths.
+    """
+    sequences, origin = load(data, data.name if source is None else source)
+    targets = _targets(data.target, sequences.channels)
+    channels = sequences.channels if data.inputs == "all" else targets
+    observed_rows = len(sequences.values) - sequences.tail
+    rows = _split(data, origin, sequences.times[:observed_rows])
+    train = slice(*rows.train)
+    mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]])
+    known_mean, known_scale = _fit_scaler(sequences.known[train])
+    frame = Frame(
+        channels=channels,
+        targets=targets,
+        covariates=sequences.known_names,
+        step=sequences.step,
+        season=season or electricity.season(sequences.step),
+        mean=mean,
+        scale=scale,
+        known_mean=known_mean,
+        known_scale=known_scale,
+    )
+    table = frame.table(sequences)
+    windows = {
+        name: Windows(table, getattr(rows, name), data.context, data.horizon) for name in ("train", "val", "test")
+    }
+    require_windows({k: w.count for k, w in windows.items()}, observed_rows, data.context, data.horizon)
+    shape = make_shape(data, frame, table.marks.shape[1])
+    return Prepared(
+        sequences=sequences,
+        origin=origin,
+        frame=frame,
+        table=table,
+        splits=rows,
+        windows=windows,
+        shape=shape,
+    )
+
+
+def make_shape(data: ForecastData, frame: Frame, marks: int) -> Shape:
+    """What the network must know."""
+    return Shape(
+        context=data.context,
+        horizon=data.horizon,
+        channels=len(frame.channels),
+        outputs=len(frame.targets),
+        marks=marks,
+        output_index=frame.output_index,
+    )
+
+
+def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tuple[Batch, NDArray[np.generic]]:
+    """The window past the last observation of a new file, and the H times that it forecasts.
+
+    Raises:
+        SeqsciError: another time step, too few rows, or covariates that do not reach over the horizon.
+    """
+    if sequences.step != frame.step:
+        raise SeqsciError(
+            f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
+        )
+    end = len(sequences.values) - sequences.tail
+    if end < data.context:
+        raise SeqsciError(f"data: {end} rows are too few, the model needs the last {data.context}")
+    times = electricity.future_times(sequences.times[end - 1], frame.step, data.horizon)
+    known = sequences.known[end : end + data.horizon]
+    if frame.covariates and len(known) < data.horizon:
+        raise SeqsciError(
+            f"data: the covariates {', '.join(frame.covariates)} must be given for all {data.horizon} steps to "
+            f"forecast: add rows with the series blank; {len(known)} are there"
+        )
+    known = known if frame.covariates else np.zeros((data.horizon, 0))
+    return last_window(frame.table(sequences), end, data.context, frame.marks(times, known)), times
+
+
+def load(data: ForecastData, source: Any) -> tuple[Sequences, dict[str, Any]]:
+    """Read a card, a path or a frame by the recipe's reading options."""
+    return electricity.load(
+        source,
+        time=data.time,
+        layout=data.layout,
+        id=data.id,
+        value=data.value,
+        duplicates=data.duplicates,
+        step=data.step,
+        covariates=data.covariates,
+    )
+
+
+def _targets(target: str, channels: Sequence[str]) -> tuple[str, ...]:
+    if target == "all":
+        return tuple(channels)
+    names = tuple(name.strip() for name in target.split(","))
+    for name in names:
+        if name not in channels:
+            raise SeqsciError(f"data.target: no series '{name}'{nearest(name, channels)}")
+    if len(set(names)) < len(names):
+        raise SeqsciError(f"data.target: a series stands twice in '{target}'")
+    return names
+
+
+def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic]) -> Splits:
+    if data.split != "auto":
+        return split_rules.parse(data.split, times)
+    rule = origin.get("split")
+    if rule is not None and rule["kind"] == "borders":
+        return split_rules.borders(rule["train"], rule["val"], rule["test"], len(times))
+    if rule is not None:
+        return split_rules.fractions(rule["train"], rule["val"], rule["test"], len(times))
+    return split_rules.fractions(0.7, 0.1, 0.2, len(times))
+
+
+def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (ddof 0) of the observed entries; a constant channel keeps its scale."""
+    if rows.shape[1] == 0:
+        return np.zeros(0), np.ones(0)
+    from sklearn.preprocessing import StandardScaler
+
+    empty = np.isnan(rows).all(axis=0)
+    if empty.any():
+        raise SeqsciError(
+            f"data: series number {int(np.argmax(empty)) + 1} has no value in the training rows; "
+            f"leave it out with data.target, or move the split"
+        )
+    scaler = StandardScaler().fit(rows)
+    return scaler.mean_, scaler.scale_

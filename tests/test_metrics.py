@@ -1,0 +1,54 @@
+"""Intervals and scores against values that can be known."""
+
+import numpy as np
+import pytest
+
+from seqsci.metrics import block_bootstrap, conformal_radius
+from seqsci.tasks.forecast import score
+
+
+def test_the_block_bootstrap_covers_the_mean_of_dependent_series():
+    draw, hits, trials, naive = np.random.default_rng(0), 0, 200, 0
+    kernel = np.ones(24) / 24
+    for trial in range(trials):
+        series = np.convolve(draw.normal(size=1023), kernel, "valid")
+        low, high = block_bootstrap(series, 48, resamples=400, seed=trial)
+        hits += low <= 0 <= high
+        low, high = block_bootstrap(series, 1, resamples=400, seed=trial)
+        naive += low <= 0 <= high
+    assert hits / trials > 0.85
+    assert naive / trials < 0.6
+
+
+def test_the_block_bootstrap_repeats_and_takes_any_length():
+    series = np.arange(10.0)
+    assert block_bootstrap(series, 3, resamples=50, seed=1) == block_bootstrap(series, 3, resamples=50, seed=1)
+    assert block_bootstrap(np.ones(1), 24, resamples=50, seed=1) == (1.0, 1.0)
+
+
+def test_the_conformal_radius_is_the_right_order_statistic():
+    residuals = np.arange(1.0, 20.0).reshape(19, 1, 1) * np.array([1, -1] * 9 + [1]).reshape(19, 1, 1)
+    seen = np.ones_like(residuals, dtype=bool)
+    assert conformal_radius(residuals, 0.8, seen).item() == 16
+    assert conformal_radius(residuals, 0.95, seen).item() == 19
+    assert conformal_radius(residuals, 0.99, seen).item() == np.inf
+    seen[10:] = False
+    assert conformal_radius(residuals, 0.5, seen).item() == 6
+
+
+def test_conformal_intervals_cover_exchangeable_residuals():
+    draw = np.random.default_rng(0)
+    val, test = draw.standard_t(3, (2000, 4, 2)), draw.standard_t(3, (2000, 4, 2))
+    radius = conformal_radius(val, 0.9, np.ones_like(val, dtype=bool))
+    assert (np.abs(test) <= radius).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_scores_leave_out_what_was_not_observed():
+    forecast, target = np.zeros((2, 2, 1), dtype=np.float32), np.array([[[1.0], [2]], [[3], [100]]])
+    seen = np.array([[[True], [True]], [[True], [False]]])
+    found = score(forecast, target, seen, np.array([10.0]))
+    assert found.mse == pytest.approx(14 / 3)
+    assert found.mae == pytest.approx(2)
+    assert found.by_step.tolist() == [5, 4]
+    assert found.by_window.tolist() == [2.5, 9]
+    assert found.raw_mae.tolist() == [20]
