@@ -211,7 +211,7 @@ def _draw_scores(material: Material) -> Figure:
     own = _array(metrics["test"]["interval"])
     left.errorbar(mse[:1], rows[:1], xerr=np.abs(own - mse[0])[:, None], color=INK, capsize=4, lw=1.5)
     for row, value in enumerate(mse):
-        edge = np.nanmax([value, own[1]]) if row == 0 else value
+        edge = np.fmax(value, own[1]) if row == 0 else value
         if np.isfinite(edge):
             left.annotate(f"{value:.3f}", (edge, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
     left.set(yticks=rows, xlabel="mean squared error, scaled units")
@@ -237,16 +237,10 @@ def _draw_by_step(material: Material) -> Figure:
     marker = "o" if material.horizon <= 30 else ""
     for place, (name, errors) in enumerate(methods.items()):
         own = name == material.model
-        axes.plot(
-            steps,
-            _array(errors),
-            color=BLUE if own else RIVALS[(place - 1) % len(RIVALS)],
-            linestyle="-" if own else DASHES[(place - 1) % len(DASHES)],
-            lw=2.2 if own else 1.5,
-            marker=marker,
-            ms=3,
-            label=name,
-        )
+        colour = BLUE if own else RIVALS[(place - 1) % len(RIVALS)]
+        dashes = "-" if own else DASHES[(place - 1) % len(DASHES)]
+        width = 2.2 if own else 1.5
+        axes.plot(steps, _array(errors), color=colour, ls=dashes, lw=width, marker=marker, ms=3, label=name)
     axes.set_ylim(bottom=0)
     _label_steps(axes, material, "mean squared error, scaled", len(methods))
     return figure
@@ -275,7 +269,15 @@ def _draw_coverage(material: Material) -> Figure | None:
     for place, level in enumerate(sorted(material.radii)):
         found = material.coverage_by_step(level)
         colour = (BLUE, *RIVALS)[place % (1 + len(RIVALS))]
-        axes.plot(found["step"], found["share"], ".-", color=colour, ms=4, lw=1.5, label=f"{level} % interval")
+        axes.plot(
+            found["step"],
+            found["share"],
+            "-" if material.long else ".-",
+            color=colour,
+            ms=4,
+            lw=1.5,
+            label=f"{level} % interval",
+        )
         axes.axhline(level / 100, color=colour, lw=1, ls="--")
     axes.set_ylim(top=1.02)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
@@ -337,11 +339,11 @@ def _draw_window(axes: Axes, material: Material, panel: Panel, window: pl.DataFr
     for level, colour in zip(sorted(material.radii, reverse=True), cycle((SKY, BLUE)), strict=False):
         radius = material.radii[level][:, column]
         radius = np.where(np.isfinite(radius), radius, np.nan)
-        ends, look = (middle - radius, middle + radius), {"color": colour, "label": f"{level} % interval"}
+        low, high, label = middle - radius, middle + radius, f"{level} % interval"
         if len(middle) == 1:
-            axes.vlines(times, *ends, alpha=0.4, lw=7, **look)
+            axes.vlines(times, low, high, color=colour, alpha=0.4, lw=7, label=label)
         else:
-            axes.fill_between(times, *ends, alpha=0.25, lw=0, **look)
+            axes.fill_between(times, low, high, color=colour, alpha=0.25, lw=0, label=label)
     thin = 0.6 if material.long else 1.0
     dots = "." if observed["y"].null_count() or material.horizon <= 3 else ""
     name = f"{material.model} forecast"
@@ -429,6 +431,7 @@ def _interval_text(row: dict[str, Any]) -> str:
 
 def _label_steps(axes: Axes, material: Material, ylabel: str, lines: int) -> None:
     axes.set(xlabel=f"steps ahead, {material.metrics['data']['step']} each", ylabel=ylabel)
+    axes.set_xlim(0.5, material.horizon + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend_above(axes, lines)
 

@@ -179,7 +179,7 @@ class Seeded(BaseSampler):
 
     def _tpe(self, number: int) -> TPESampler:
         mixed = (self.seed * 1_000_003 + number) % 2**32
-        return TPESampler(multivariate=True, constant_liar=True, warn_independent_sampling=False, seed=mixed)
+        return TPESampler(multivariate=True, constant_liar=True, seed=mixed)
 
 
 def suggest(trial: Trial, search: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -243,11 +243,13 @@ def _objective(base: Recipe, folder: Path, train: TrainTrial) -> Callable[[Trial
 
 def _trial_recipe(base: Recipe, changes: dict[str, Any]) -> Recipe:
     """The base with the drawn values, no search block, and the number format of this machine written down."""
+    recipe = dataclasses.replace(base, search={}).with_(changes)
+    if recipe.train.precision != "auto":
+        return recipe
     from seqsci.nn.precision import resolve
     from seqsci.training.fit import device
 
-    recipe = dataclasses.replace(base, search={}).with_(changes)
-    return recipe.with_({"train.precision": resolve(recipe.train.precision, device())})
+    return recipe.with_({"train.precision": resolve("auto", device())})
 
 
 def _trial_run(folder: Path, number: int, recipe: Recipe) -> Run:
@@ -306,7 +308,8 @@ def _mend(journal: Path, lock: JournalFileSymlinkLock) -> None:
     """Cut off a last line that a killed worker has left torn: nobody could read past the next one."""
     with open(journal, "rb") as file:
         first = file.readline()
-    if first and "op_code" not in json.loads(first):
+    begun = json.loads(first) if first else {"op_code": 0}
+    if not isinstance(begun, dict) or "op_code" not in begun:
         raise ValueError("its first line is not one of a journal")
     lock.acquire()
     try:

@@ -16,8 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -104,6 +103,8 @@ def importances(study: Study) -> dict[str, float]:
     losses = {t.value for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
     if len(losses) < ENOUGH:
         return {}
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
 
 
@@ -139,6 +140,9 @@ def _draw_history(study: Study) -> Figure:
         axes.plot([t.number for t in pruned], [_loss(t) for t in pruned], "x", color=GREY, ms=6, label="pruned")
     if max(map(_loss, trials)) > 5 * min(map(_loss, trials)) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="trial", ylabel="validation loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -151,6 +155,7 @@ def _draw_importances(shares: dict[str, float]) -> Figure:
     bars = axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.6)
     axes.bar_label(bars, labels=[f"{100 * shares[name]:.0f} %" for name in names], padding=4)
     axes.set(xlim=(0, 1.08), xlabel="share of the variation of the validation loss")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(False, axis="y")
     return figure
 

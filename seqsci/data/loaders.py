@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from seqsci.data.batch import Batch
 
 
+class Walk(Iterator[int]):
+    """The order of one epoch, with a place in it that can be saved: a function of seed and epoch alone."""
+
+    def __init__(self, count: int, seed: int, epoch: int) -> None:
+        self.count, self.seed = count, seed
+        self.load_state_dict({"epoch": epoch, "position": 0})
+
+    def __next__(self) -> int:
+        if self.position == self.count:
+            raise StopIteration
+        self.position += 1
+        return self.order[self.position - 1]
+
+    def state_dict(self) -> dict[str, int]:
+        """For the resume point."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """From the resume point: Lightning sets the epoch only after it has asked for the first batch."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
+        self.order: list[int] = torch.randperm(self.count, generator=generator).tolist()
+
+
+class EpochOrder(Sampler[int]):
+    """A random order for each epoch.
+
+    A generator that lives on from epoch to epoch would have to be restored to the bit; this one needs only the
+    number of the epoch.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Walk:
+        return Walk(self.count, self.seed, self.epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called before each epoch."""
+        self.epoch = epoch
+
+
 def loader(data: Dataset[Batch], size: int, *, seed: int | None = None) -> StatefulDataLoader[Batch]:
-    """Batches of `size`; shuffled by its own generator when a seed is given, else in order; none is dropped."""
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    return StatefulDataLoader(data, batch_size=size, shuffle=seed is not None, generator=generator, collate_fn=_as_is)
+    """Batches of `size`, in the order of `EpochOrder` when a seed is given, else as they are; none is dropped."""
+    count = len(data)  # type: ignore[arg-type] # torch's Dataset does not declare it
+    sampler = None if seed is None else EpochOrder(count, seed)
+    return StatefulDataLoader(data, batch_size=size, sampler=sampler, collate_fn=_as_is)
 
 
 def _as_is(batch: Any) -> Any:

@@ -13,6 +13,7 @@ from seqsci_kernels.probsparse import probsparse
 from torch import Tensor, nn
 
 from seqsci.models.settings import InformerSettings
+from seqsci.nn.projected import pays, projected
 
 
 class KeySampler(nn.Module):
@@ -89,14 +90,32 @@ class SelfAttention(nn.Module):
 
         `key_mask (B, L)`: True where a step may be looked at; None for everywhere.
         """
-        q, k, v = (split_heads(f(x), self.heads) for f in (self.query, self.key, self.value))
         if self.sampler is None:
-            y = _exact(q, k, v, self.causal, key_mask)
+            return self._finish(_exact(*self._split(x), self.causal, key_mask), x, last)
+        length = x.shape[1]
+        size = kept(self.factor, length)
+        sample = self.sampler(length, length, size).to(x.device)
+        plain = sample.dim() == 1 and key_mask is None and not self.causal and not self.mix
+        if plain and last is None and pays(length, self.out.in_features, self.heads, size):
+            return projected(x, (self.query, self.key, self.value, self.out), self.heads, sample, size)
+        # Queries whose result nobody asks for still compete for a place, but have no gradient.
+        late = None if sample.dim() == 2 or self.mix else last
+        q, k, v = self._split(x, late)
+        y = probsparse(q, k, v, sample, top=size, causal=self.causal, key_mask=key_mask, last=late)
+        return self._finish(y, x, last)
+
+    def _split(self, x: Tensor, late: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v (B, H, L, d); with `late`, a gradient for the last so many queries only."""
+        if late is None:
+            q = self.query(x)
         else:
-            length = x.shape[1]
-            size = kept(self.factor, length)
-            sample = self.sampler(length, length, size).to(x.device)
-            y = probsparse(q, k, v, sample, top=size, causal=self.causal, key_mask=key_mask)
+            with torch.no_grad():
+                early = self.query(x[:, :-late])
+            q = torch.cat([early, self.query(x[:, -late:])], 1)
+        k, v = self.key(x), self.value(x)
+        return split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
+
+    def _finish(self, y: Tensor, x: Tensor, last: int | None) -> Tensor:
         y = y.reshape(x.shape) if self.mix else merge_heads(y)
         return self.out(y if last is None else y[:, -last:])
 

@@ -167,6 +167,8 @@ class ResumePoints(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save when it is time, and stop when the user asked for it."""
+        if batch_idx + 1 >= trainer.num_training_batches:
+            return  # Lightning resumed from here would skip the validation that follows
         if self.interrupted or time.monotonic() - self.saved > self.seconds:
             with whole(self.run.resume_point) as path:
                 trainer.save_checkpoint(path)

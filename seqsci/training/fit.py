@@ -24,7 +24,7 @@ from seqsci.nn.precision import resolve
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
 from seqsci.tasks.forecast import ForecastTask
-from seqsci.training.callbacks import KeepBest, Narrate, ResumePoints, check_resume_point
+from seqsci.training.callbacks import Interrupted, KeepBest, Narrate, ResumePoints, check_resume_point
 from seqsci.training.prepare import Prepared
 
 
@@ -109,6 +109,8 @@ def fit(
     }
     fitted = Fitted(keep.best, keep.epoch, cost)
     run.write_json("fit.json", vars(fitted))
+    if points.interrupted:
+        raise Interrupted  # in the very last step: what is left is the scoring
     return fitted
 
 

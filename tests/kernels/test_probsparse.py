@@ -130,6 +130,22 @@ def test_full_factor_is_exact_attention(backend: str, law: str, causal: bool, ma
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dense", [0, 1024])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("law", "causal"), [("shared", False), ("shared", True), ("per-query", True)])
+def test_last_queries_alone(law: str, causal: bool, masked: bool, dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "DENSE", dense)
+    mask = half_masked(65) if masked else None
+    for last in (1, 20, 65, 99):
+        run = functools.partial(
+            values_and_gradients, inputs(65, 65), draw(law, 65, 65), top=5, causal=causal, key_mask=mask
+        )
+        whole = probsparse(*inputs(65, 65), draw(law, 65, 65), top=5, causal=causal, key_mask=mask)
+        got, want = run(backend="cpu", last=last), run(backend="reference", last=last)
+        assert all(torch.allclose(x, y, rtol=0, atol=1e-10) for x, y in zip(got, want, strict=True))
+        torch.testing.assert_close(got[0], whole[:, :, -last:].detach())
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     length=st.integers(2, 150),

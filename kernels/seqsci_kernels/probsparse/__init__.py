@@ -25,6 +25,7 @@ def probsparse(
     top: int,
     causal: bool = False,
     key_mask: Tensor | None = None,
+    last: int | None = None,
     backend: str | None = None,
 ) -> Tensor:
     """Exact attention for the `top` queries of largest measure M, a mean of the values for the others.
@@ -39,10 +40,11 @@ def probsparse(
         top: queries kept for each batch row and head; more than Lq means all.
         causal: query t sees keys 0..t; needs Lq == Lk. See below.
         key_mask: `(B, Lk)` bool, True for a real key. Others are never seen, sampled or averaged.
+        last: give the result of the last so many queries only; the others compete all the same.
         backend: "cpu" or "reference"; by default the fast one.
 
     Returns:
-        `(B, H, Lq, d)` in the type of q, with scores scaled by 1/sqrt(d). A query that sees no key gets 0.
+        `(B, H, Lq or last, d)` in the type of q, with scores scaled by 1/sqrt(d). A query that sees no key gets 0.
 
     Causal, shared law: strictly causal at every `top`. M counts the sampled keys up to t (without one,
     M = -inf); query t is kept when fewer than `top` of the queries 0..t-1 have a measure as large; a lazy
@@ -63,7 +65,9 @@ def probsparse(
     if name not in BACKENDS:
         raise ValueError(f"backend: no '{name}'; known: {', '.join(sorted(BACKENDS))}")
     _check(q, k, v, sample, top, causal, key_mask)
-    out: Tensor = BACKENDS[name].probsparse(q, k, v, sample, min(top, q.shape[2]), causal, key_mask)
+    queries = q.shape[2]
+    wanted = queries if last is None else min(last, queries)
+    out: Tensor = BACKENDS[name].probsparse(q, k, v, sample, min(top, queries), causal, key_mask, wanted)
     return out
 
 

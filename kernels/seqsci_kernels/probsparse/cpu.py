@@ -22,26 +22,30 @@ SCORES = 1 << 22
 
 
 def probsparse(
-    q: Tensor, k: Tensor, v: Tensor, sample: Tensor, top: int, causal: bool, key_mask: Tensor | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sample: Tensor,
+    top: int,
+    causal: bool,
+    key_mask: Tensor | None,
+    last: int,
 ) -> Tensor:
     """See `seqsci_kernels.probsparse.probsparse`."""
-    per_query = sample.dim() == 2
     with torch.no_grad():
-        if per_query:
+        if sample.dim() == 2:
             measure = measure_per_query(_wide(q), _wide(k), sample, key_mask)
         else:
             measure = measure_shared(_wide(q), _wide(k), sample, causal, key_mask)
-        if causal and not per_query:
-            keep = prefix_top(measure, top)
-        else:
-            chosen = measure.topk(top, sorted=False).indices
-    if causal and not per_query:
-        lazy = _running_sum(v, key_mask) / _running_count(v, key_mask)
-        dense = q.shape[2] <= DENSE
-        return (_dense if dense else _in_slots)(q, k, v, keep, lazy.to(q.dtype), key_mask)
+    if causal and sample.dim() == 1:
+        keep = prefix_top(measure, top)[..., -last:]
+        lazy = (_running_sum(v, key_mask) / _running_count(v, key_mask))[:, :, -last:]
+        exact = _dense if q.shape[2] <= DENSE else _in_slots
+        return torch.where(keep.unsqueeze(-1), exact(q[:, :, -last:], k, v, keep, key_mask), lazy.to(q.dtype))
+    chosen = measure.topk(top, sorted=False).indices
     lazy = _running_sum(v, key_mask) if causal else _mean(v, key_mask)
-    exact = _attend(_rows(q, chosen), k, v, chosen, causal, key_mask)
-    return _overwrite(lazy.to(q.dtype), chosen, exact, q.shape[2])
+    some = _attend(_rows(q, chosen), k, v, chosen, causal, key_mask)
+    return _overwrite(lazy.to(q.dtype), chosen, some, q.shape[2])[:, :, -last:]
 
 
 def measure_shared(q: Tensor, k: Tensor, sample: Tensor, causal: bool, key_mask: Tensor | None = None) -> Tensor:
@@ -58,11 +62,11 @@ def measure_shared(q: Tensor, k: Tensor, sample: Tensor, causal: bool, key_mask:
     # the sample then run along vectors.
     for head in range(q.shape[1]):
         scores = keys[:, head] @ q[:, head].transpose(-1, -2)
-        measure[:, head] = _max_minus_mean(scores, seen)
+        measure[:, head] = max_minus_mean(scores, seen)
     return measure
 
 
-def _max_minus_mean(scores: Tensor, seen: Tensor | None) -> Tensor:
+def max_minus_mean(scores: Tensor, seen: Tensor | None) -> Tensor:
     """(B, L) from the scores (B, U, L) of one head and which of them count."""
     if seen is None:
         return scores.amax(1) - scores.mean(1)
@@ -112,16 +116,14 @@ def prefix_top(measure: Tensor, top: int) -> Tensor:
     return keep
 
 
-def _dense(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, lazy: Tensor, key_mask: Tensor | None) -> Tensor:
-    if key_mask is None:
-        exact = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    else:
-        steps = torch.arange(q.shape[2], device=q.device).expand(len(q), 1, -1)
-        exact = _attend(q, k, v, steps, True, key_mask)
-    return torch.where(keep.unsqueeze(-1), exact, lazy)
+def _dense(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, key_mask: Tensor | None) -> Tensor:
+    if key_mask is None and q.shape == k.shape:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    steps = torch.arange(k.shape[2] - q.shape[2], k.shape[2], device=q.device)
+    return _attend(q, k, v, steps.expand(1, 1, -1), True, key_mask)
 
 
-def _in_slots(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, lazy: Tensor, key_mask: Tensor | None) -> Tensor:
+def _in_slots(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, key_mask: Tensor | None) -> Tensor:
     """Exact attention for the kept queries only, SLOTS at a time in the order of their steps.
 
     How many are kept differs between rows and heads. Slots left over compute query 0 once more and are read
@@ -129,18 +131,19 @@ def _in_slots(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, lazy: Tensor, key_m
     """
     slot = keep.cumsum(-1) - 1
     most = int(slot[..., -1].max()) + 1
-    slots = -(-most // SLOTS) * SLOTS
-    steps = torch.arange(q.shape[2], device=q.device).expand(keep.shape)
+    slots = max(1, -(-most // SLOTS)) * SLOTS
+    numbers = torch.arange(q.shape[2], device=q.device).expand(keep.shape)
     # What is not kept goes to one slot more, which is cut off.
-    kept = steps.new_zeros(*keep.shape[:2], slots + 1)
-    kept = kept.scatter_(-1, slot.masked_fill(~keep, slots), steps)[..., :slots]
-    exact = [_attend(_rows(q, part), k, v, part, True, key_mask) for part in torch.split(kept, SLOTS, -1)]
-    found = _rows(torch.cat(exact, 2), slot.clamp(min=0))
-    return torch.where(keep.unsqueeze(-1), found, lazy)
+    kept = numbers.new_zeros(*keep.shape[:2], slots + 1)
+    kept = kept.scatter_(-1, slot.masked_fill(~keep, slots), numbers)[..., :slots]
+    first = k.shape[2] - q.shape[2]
+    parts = torch.split(kept, SLOTS, -1)
+    exact = [_attend(_rows(q, part), k, v, first + part, True, key_mask) for part in parts]
+    return _rows(torch.cat(exact, 2), slot.clamp(min=0))
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, steps: Tensor, causal: bool, key_mask: Tensor | None) -> Tensor:
-    """Softmax attention of the queries (B, H, u, d) that stand at `steps`; zeros where no key is seen."""
+    """Softmax attention of the queries (B, H, u, d) at `steps` (.., .., u); zeros where no key is seen."""
     bias = None
     # Not -inf: a query that sees nothing would then give NaN, and its gradient too.
     lowest = torch.finfo(q.dtype).min / 2

@@ -12,7 +12,14 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def probsparse(
-    q: Tensor, k: Tensor, v: Tensor, sample: Tensor, top: int, causal: bool, key_mask: Tensor | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sample: Tensor,
+    top: int,
+    causal: bool,
+    key_mask: Tensor | None,
+    last: int,
 ) -> Tensor:
     """See `seqsci_kernels.probsparse.probsparse`; half precision is computed in float32."""
     kind = q.dtype
@@ -30,7 +37,7 @@ def probsparse(
     if not (causal and per_query):
         lazy = lazy / visible.sum(-1, keepdim=True).clamp(min=1)
     exact = _softmax(scores / q.shape[-1] ** 0.5, visible) @ v
-    return torch.where(keep.unsqueeze(-1), exact, lazy).to(kind)
+    return torch.where(keep.unsqueeze(-1), exact, lazy)[:, :, -last:].to(kind)
 
 
 def visible_keys(scores: Tensor, causal: bool, key_mask: Tensor | None) -> Tensor:

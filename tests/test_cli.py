@@ -1,0 +1,134 @@
+"""The command line as a person meets it."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from seqsci.cli import _dotted, main
+
+HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
+VERBS = ("forecast", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
+TINY = [
+    "--model.width",
+    "16",
+    "--model.heads",
+    "2",
+    "--model.feedforward",
+    "32",
+    "--train.epochs",
+    "1",
+    "--train.batch",
+    "128",
+]
+
+
+def seqsci(*arguments: str, cwd=None, timeout: int = 240) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "seqsci", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS, "data", "data list", "data fetch"])
+def test_help_is_light(verb):
+    code = (
+        "import sys, time\n"
+        "from seqsci.cli import main\n"
+        f"try: main({[*verb.split(), '--help']!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not heavy, heavy\n"
+        "print('CPU', time.process_time())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert "Usage: seqsci" in found.stdout
+
+
+def test_import_is_light():
+    code = f"import sys, seqsci; assert not [n for n in {HEAVY!r} if n in sys.modules]; seqsci.SeqsciError"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_dotted_flags():
+    assert _dotted(["--train.lr", "1e-4", "--model.layers=3", "--data", "x.csv"]) == [
+        "--set",
+        "train.lr=1e-4",
+        "--set",
+        "model.layers=3",
+        "--data",
+        "x.csv",
+    ]
+
+
+REFUSED = {
+    "forecast --data eth1": "did you mean 'etth1'?",
+    "forecast --model informr": "did you mean 'informer'?",
+    "forecast --train.lrr 1": "train.lrr: no such setting; did you mean 'lr'?",
+    "forecast --train.lr": "--train.lr needs a value",
+    "forecast --train.lr fast": "train.lr: input should be a valid number",
+    "forecast --horizn 3": "Did you mean --horizon?",
+    "forecast --data demo-electricity --horizon 2000": "rows are too few",
+    "forecast --data demo-electricity --target zone_nort": "did you mean 'zone_north'?",
+    "forecast --model.heads 7": "model.heads: 7 heads do not divide",
+    "forecst": 'Did you mean "forecast"?',
+    "predict nowhere": "nowhere: not a run folder",
+    "predict nowhere --output x.txt": "must end in .csv or .parquet",
+    "resume nowhere": "not a run folder",
+    "run nowhere.yaml": "no such recipe file",
+    "tune forecast/informr": "did you mean 'forecast/informer'?",
+    "data info eth1": "did you mean 'etth1'?",
+    "data check nowhere.csv": "nowhere.csv",
+    "settings informr": "did you mean 'informer'?",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_bad_input_gets_one_sentence_and_status_2(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(line.split())
+    assert end.value.code == 2
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    assert sentence.startswith("seqsci: ") and REFUSED[line] in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_road_of_an_analyst(tmp_path):
+    found = seqsci("forecast", "--data", "demo-electricity", *TINY, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "simulated data" in found.stdout
+    for word in ("informer", "last", "seasonal_naive", "ridge", "report: "):
+        assert word in found.stdout
+    assert "epoch 1/1" in found.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    for name in ("forecast.csv", "forecast.parquet"):
+        found = seqsci("predict", str(run), "--output", name, cwd=tmp_path)
+        assert found.returncode == 0, found.stderr
+    assert (
+        pl.read_csv(tmp_path / "forecast.csv").height == 5 * 24 == pl.read_parquet(tmp_path / "forecast.parquet").height
+    )
+    (run / "report.html").unlink()
+    found = seqsci("report", str(run), cwd=tmp_path)
+    assert found.returncode == 0 and (run / "report.html").is_file()
+    weights = (run / "model.safetensors").read_bytes()
+    (run / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    found = seqsci("predict", str(run), cwd=tmp_path)
+    assert found.returncode == 2 and "damaged" in found.stderr
+
+
+LISTS = {
+    "data list": "etth1",
+    "data info etth1": "ETDataset",
+    "models": "informer",
+    "recipes": "forecast/informer-etth1",
+    "settings": "--train.lr",
+}
+
+
+@pytest.mark.parametrize("line", LISTS)
+def test_lists(line, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(line.split())
+    assert end.value.code == 0
+    assert LISTS[line] in capsys.readouterr().out
