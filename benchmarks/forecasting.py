@@ -132,7 +132,7 @@ def training_rows(table: Table, options: argparse.Namespace) -> None:
 def training_steps(case: str, reference: bool) -> dict[str, Step]:
     """name -> one training iteration."""
     steps: dict[str, Step] = {"ours, fp32": our_step(case, bf16=False)}
-    if fast_bfloat16():
+    if fast_bfloat16("cpu"):
         steps["ours, bf16"] = our_step(case, bf16=True)
     if reference:
         steps["reference"] = reference_step(case)
