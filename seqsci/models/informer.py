@@ -19,8 +19,9 @@ from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
 from seqsci.models.settings import InformerSettings
 from seqsci.nn.attention import CrossAttention, SelfAttention
+from seqsci.nn.convolution import CircularConv
 from seqsci.nn.dropout import Dropout
-from seqsci.nn.embeddings import CircularConv, DataEmbedding
+from seqsci.nn.embeddings import DataEmbedding
 from seqsci.nn.feedforward import FeedForward
 from seqsci.nn.pooling import halve, halve_mask
 from seqsci.registry import register_encoder, register_model

@@ -6,17 +6,12 @@ B batch, L length, C channels, T marks, D width.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqsci.nn.dropout import Dropout
-from seqsci.nn.precision import product_dtype
-
-ROWS = 2048
-"""Steps that are unfolded at a time."""
 
 
 def sinusoid(length: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -33,59 +28,6 @@ def neighbours(x: Tensor) -> Tensor:
     ringed = torch.cat([x[:, -1:], x, x[:, :1]], 1)
     # Three steps that follow each other in memory are one row of the result.
     return ringed.as_strided((batch, length, 3 * channels), (*ringed.stride()[:2], 1)).contiguous()
-
-
-class CircularConv(nn.Module):
-    """Convolution of kernel 3 over a sequence whose ends are joined, as one matrix product.
-
-    `weight (D, 3C)` holds the taps of the step before, the step itself and the step after, in this order.
-    """
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, 3 * channels))
-        self.bias = nn.Parameter(torch.empty(width))
-        bound = 1 / math.sqrt(3 * channels)
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, C) -> (B, L, D)."""
-        kind = product_dtype(x)
-        out: Tensor = _Unfold.apply(  # type: ignore[no-untyped-call]
-            x.to(kind), self.weight.to(kind), self.bias.to(kind)
-        )
-        return out
-
-
-class _Unfold(torch.autograd.Function):
-    """A few sequences at a time: the unfolded input, three times the input, never stands in memory."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        out = x.new_empty(*x.shape[:2], len(weight))
-        with torch.autocast(x.device.type, enabled=False):
-            for rows, y in zip(_some(x), _some(out), strict=True):
-                torch.addmm(bias, neighbours(rows).flatten(0, 1), weight.t(), out=y.view(-1, len(weight)))
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        grad = grad.contiguous()
-        dx, dw = torch.empty_like(x), torch.zeros_like(weight)
-        for rows, g, d in zip(_some(x), _some(grad), _some(dx), strict=True):
-            flat = g.flatten(0, 1)
-            dw.addmm_(flat.t(), neighbours(rows).flatten(0, 1))
-            before, here, after = (flat @ weight).view(*rows.shape[:2], -1).chunk(3, -1)
-            torch.add(before.roll(-1, 1), here, out=d)
-            d.add_(after.roll(1, 1))
-        return dx, dw, grad.sum((0, 1))
-
-
-def _some(x: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(x, max(1, ROWS // x.shape[1]))
 
 
 class DataEmbedding(nn.Module):

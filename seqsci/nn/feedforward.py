@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqsci.nn.dropout import dropout, keep
+from seqsci.nn.dropout import dropout, fate
 from seqsci.nn.precision import product_dtype
 
 ROWS = 512
 """Rows that are computed at a time: what stands between the two products then stays in the cache."""
-DROPPED = -1e4
-"""Added before GELU to what is dropped: GELU and its slope are then 0, exactly, and no mask need be kept."""
+DROPPED = 1e4
+"""Taken off before GELU from what is dropped: GELU and its slope are then 0, exactly, and no mask is kept."""
 
 
 class FeedForward(nn.Module):
@@ -60,10 +60,12 @@ class _InRows(torch.autograd.Function):
         with torch.autocast("cpu", enabled=False):
             for start in range(0, len(rows), ROWS):
                 part = slice(start, start + ROWS)
-                active = torch.addmm(b1, rows[part], w1.t(), out=inner[part])
+                active = inner[part]
                 if p:
-                    kept, scale = keep(active, p)
-                    active.add_(kept.sub_(1), alpha=-DROPPED)
+                    gone, scale = fate(active, p)
+                    torch.add(b1, gone, alpha=DROPPED, out=active).addmm_(rows[part], w1.t())
+                else:
+                    torch.addmm(b1, rows[part], w1.t(), out=active)
                 torch.addmm(b2, F.gelu(active), w2.t(), alpha=scale, out=out[part])
         ctx.save_for_backward(rows, inner, w1, w2)
         ctx.scale, ctx.shape = scale, x.shape

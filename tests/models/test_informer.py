@@ -19,8 +19,8 @@ from seqsci.errors import SeqsciError
 from seqsci.models.informer import Informer, InformerEncoder, from_reference
 from seqsci.models.settings import InformerSettings
 from seqsci.nn.attention import SelfAttention
+from seqsci.nn.convolution import CircularConv
 from seqsci.nn.dropout import dropout
-from seqsci.nn.embeddings import CircularConv
 from seqsci.nn.feedforward import FeedForward
 from seqsci.nn.head import build
 from seqsci.nn.pooling import halve
@@ -225,9 +225,10 @@ def test_feedforward_dropout_has_the_right_gradient() -> None:
     assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
 
 
-def test_circular_convolution_is_torchs() -> None:
+@pytest.mark.parametrize("length", [1, 2, 3, 22, 23])
+def test_circular_convolution_is_torchs(length: int) -> None:
     layer = CircularConv(5, 7).double()
-    x = torch.randn(200, 23, 5, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(200, length, 5, dtype=torch.float64, requires_grad=True)
     padded = F.pad(x.transpose(1, 2), (1, 1), mode="circular")
     plain = F.conv1d(padded, layer.weight.view(7, 3, 5).transpose(1, 2), layer.bias).transpose(1, 2)
     weight = torch.randn_like(plain)
