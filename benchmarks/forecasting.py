@@ -1,240 +1,252 @@
-"""Speed and memory of Informer beside the authors' implementation, in one table.
+"""Informer beside its published code and beside exact attention, on one CPU thread.
 
-    python benchmarks/forecasting.py [--reference CHECKOUT] [--only attention|training] [--repeat N]
+    python benchmarks/forecasting.py [--reference CHECKOUT] [--rounds 5] [--only attention training]
 
-CHECKOUT is a copy of github.com/zhouhaoyi/Informer2020 outside this repository; without it our own columns
-are printed alone. One thread, CPU seconds (robust against a shared machine), variants taken in turns, medians;
-peak memory is read in a fresh process per case. The oracle comes first: where ProbSparse that keeps every
-query is not exact attention, no speed is printed.
+CHECKOUT is a clone of github.com/zhouhaoyi/Informer2020 (it needs numpy and torch alone); without it the
+columns of the reference stay empty. What is printed: medians of CPU seconds (of the process, so other
+programs on the machine hardly count) and ratios within one run. Every contender is a process of its own; they
+take turns, one repetition each, so that a slow minute hits all alike. "peak MB" is the largest resident set of
+such a process, Python and torch included.
+
+A speed is printed only when the fast path first proves exact: with all queries kept ProbSparse has to equal
+scaled_dot_product_attention in values and gradients.
+
+To add a section: a function that yields `Case`s, in SECTIONS.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
 from seqsci_kernels.probsparse import probsparse
 
 from seqsci.data.batch import Batch, Shape
 from seqsci.models.settings import InformerSettings
 from seqsci.nn.head import build
-from seqsci.nn.precision import fast_bfloat16
-from seqsci.training.fit import peak_rss_mb
+from seqsci.nn.memory import steady_heap
+from seqsci.nn.precision import autocast, fast_bfloat16
 
-HEADS, WIDTH, FACTOR, BATCH = 8, 64, 5, 32
-ATTENTION = [(96, 8), (336, 8), (720, 8), (2048, 2), (8192, 1)]
-TRAINING = {"M 96/48/24": (7, 96, 48, 24), "S 720/168/24": (1, 720, 168, 24)}
+HEADS, HEAD_WIDTH, FACTOR, BATCH = 8, 64, 5, 32
 Step = Callable[[], object]
 
 
-def main() -> None:
-    """Parse, check the oracle, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", help="checkout of the authors' implementation")
-    parser.add_argument("--only", choices=["attention", "training"])
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--peak", nargs=2, metavar=("CASE", "VARIANT"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    if options.reference:
-        sys.path.insert(0, options.reference)
-    if options.peak:
-        print(measure_peak(*options.peak, reference=bool(options.reference)))
-        return
-    gate()
-    table = Table("case", "variant", "CPU ms", "reference / this", "exact / this", "peak MB", title="1 thread, medians")
-    if options.only != "training":
-        attention_rows(table, options)
-    if options.only != "attention":
-        training_rows(table, options)
-    Console(width=120).print(table)
+@dataclass(frozen=True)
+class Case:
+    """One line of the table: what is timed, and who takes part."""
+
+    section: str
+    name: str
+    contenders: tuple[str, ...]
+    rounds: int
 
 
-def gate() -> None:
-    """ProbSparse that keeps every query equals exact attention in values and gradients, or there is no table."""
-    for causal in (False, True):
-        q, k, v = (torch.randn(2, 4, 130, 16, requires_grad=True) for _ in range(3))
-        found = probsparse(q, k, v, torch.arange(130), top=130, causal=causal)
-        exact = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        weight = torch.randn_like(exact)
-        pairs = [(found, exact)]
-        grads = (torch.autograd.grad((out * weight).sum(), (q, k, v), retain_graph=True) for out in (found, exact))
-        pairs += list(zip(*grads, strict=True))
-        for ours, theirs in pairs:
-            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-    print("oracle: ProbSparse that keeps every query equals exact attention, values and gradients, to 1e-5")
+def attention_cases(rounds: int) -> Iterator[Case]:
+    """Self-attention alone, forward, 8 heads of 64, factor 5, shared law."""
+    for name in ("96x8", "720x8", "8192x1", "720x8 causal", "8192x1 causal"):
+        yield Case("attention forward, length x batch", name, ("seqsci", "exact SDPA", "reference"), rounds)
 
 
-def in_turns(steps: dict[str, Step], repeat: int) -> dict[str, float]:
-    """Median CPU milliseconds of each, taken in turns after one round of warming."""
-    taken: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(repeat + 1):
-        for name, step in steps.items():
-            began = time.process_time()
-            step()
-            if turn:
-                taken[name].append(1e3 * (time.process_time() - began))
-    return {name: statistics.median(values) for name, values in taken.items()}
+def training_cases(rounds: int) -> Iterator[Case]:
+    """Forward, backward and Adam on 32 windows; width 512, 8 heads, 2 + 1 layers, dropout 0.05."""
+    contenders = ("seqsci", "seqsci bf16", "reference")
+    for name in ("multivariate 96/48/24", "univariate 720/168/24"):
+        yield Case("training iteration", name, contenders, rounds)
 
 
-def attention_rows(table: Table, options: argparse.Namespace) -> None:
-    """Forward of attention alone, 8 heads x 64, not masked."""
-    for length, batch in ATTENTION:
-        steps = attention_steps(length, batch, reference=bool(options.reference))
-        repeat = max(3, options.repeat)
-        add_rows(
-            table,
-            f"attention forward, L {length}, batch {batch}",
-            in_turns(steps, repeat),
-            options,
-            length,
-            batch,
-        )
+SECTIONS = {"attention": attention_cases, "training": training_cases}
 
 
-def attention_steps(length: int, batch: int, reference: bool) -> dict[str, Step]:
-    """name -> one forward pass on the same inputs."""
-    torch.manual_seed(0)
-    x = [torch.randn(batch, length, HEADS, WIDTH) for _ in range(3)]
-    q, k, v = (t.transpose(1, 2) for t in x)
-    top = min(length, FACTOR * math.ceil(math.log(length)))
-    sample, each = torch.randperm(length)[:top], torch.randint(length, (length, top))
-    steps: dict[str, Step] = {
-        "ours, shared": lambda: probsparse(q, k, v, sample, top=top),
-        "ours, per-query": lambda: probsparse(q, k, v, each, top=top),
-        "exact": lambda: F.scaled_dot_product_attention(q, k, v),
-    }
-    if reference:
-        from models.attn import ProbAttention
-
-        theirs = ProbAttention(False, FACTOR, attention_dropout=0.0)
-        steps["reference"] = lambda: theirs(*x, None)
-    return {name: _without_gradient(step) for name, step in steps.items()}
+# One contender, in a process of its own.
 
 
-def training_rows(table: Table, options: argparse.Namespace) -> None:
-    """Forward, backward and Adam on one batch of 32."""
-    for case in TRAINING:
-        steps = training_steps(case, reference=bool(options.reference))
-        add_rows(table, f"training step, {case}", in_turns(steps, options.repeat), options, case)
+def attention_step(name: str, contender: str, reference: str) -> Step:
+    """A function that computes one attention."""
+    sizes, _, causal = name.partition(" ")
+    length, batch = (int(n) for n in sizes.split("x"))
+    q, k, v = (torch.randn(batch, length, HEADS, HEAD_WIDTH) for _ in range(3))
+    heads = [x.transpose(1, 2) for x in (q, k, v)]
+    if contender == "reference":
+        published = _import(reference, "models.attn").ProbAttention(bool(causal), FACTOR)
+        return lambda: published(q, k, v, None)
+    if contender == "exact SDPA":
+        return lambda: F.scaled_dot_product_attention(*heads, is_causal=bool(causal))
+    top = FACTOR * math.ceil(math.log(length))
+    sample = torch.randperm(length)[:top]
+    return lambda: probsparse(*heads, sample, top=top, causal=bool(causal))
 
 
-def training_steps(case: str, reference: bool) -> dict[str, Step]:
-    """name -> one training iteration."""
-    steps: dict[str, Step] = {"ours, fp32": our_step(case, bf16=False)}
-    if fast_bfloat16("cpu"):
-        steps["ours, bf16"] = our_step(case, bf16=True)
-    if reference:
-        steps["reference"] = reference_step(case)
-    return steps
-
-
-def our_step(case: str, bf16: bool) -> Step:
-    """A training iteration of ours in the published configuration."""
-    channels, context, label, horizon = TRAINING[case]
-    batch = random_batch(case)
-    shape = Shape(
-        context=context, horizon=horizon, channels=channels, outputs=channels, marks=4,
-        output_index=tuple(range(channels)),
-    )  # fmt: skip
-    net = build("forecast", replace(InformerSettings(), label_length=label), shape)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = (net(batch).float() - batch.target).square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def reference_step(case: str) -> Step:
-    """A training iteration of the authors' implementation in the same configuration."""
-    from models.model import Informer
-
-    channels, context, label, horizon = TRAINING[case]
-    batch = random_batch(case)
-    net = Informer(
-        channels, channels, channels, context, label, horizon, factor=FACTOR, d_model=512, n_heads=8, e_layers=2,
-        d_layers=1, d_ff=2048, dropout=0.05, attn="prob", embed="timeF", freq="h", device=torch.device("cpu"),
-    )  # fmt: skip
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
-    start = torch.cat([batch.values[:, -label:], torch.zeros(BATCH, horizon, channels)], 1)
-    marks = torch.cat([batch.times[:, -label:], batch.future_times], 1)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        torch.nn.functional.mse_loss(net(batch.values, batch.times, start, marks), batch.target).backward()
-        optimizer.step()
-
-    return step
-
-
-def random_batch(case: str) -> Batch:
-    """One batch of noise."""
-    channels, context, _, horizon = TRAINING[case]
-    torch.manual_seed(0)
-    return Batch(
-        values=torch.randn(BATCH, context, channels),
-        mask=torch.ones(BATCH, context, dtype=torch.bool),
-        times=torch.rand(BATCH, context, 4) - 0.5,
-        future_times=torch.rand(BATCH, horizon, 4) - 0.5,
-        index=torch.arange(BATCH),
-        target=torch.randn(BATCH, horizon, channels),
-    )
-
-
-def add_rows(table: Table, case: str, taken: dict[str, float], options: argparse.Namespace, *key: object) -> None:
-    """One row per variant, with its ratios and peak memory."""
-    for variant, milliseconds in taken.items():
-        ratios = [f"{taken[name] / milliseconds:.2f}" if name in taken else "" for name in ("reference", "exact")]
-        peak = run_peak("/".join(str(part) for part in key) if len(key) > 1 else str(key[0]), variant, options)
-        table.add_row(case, variant, f"{milliseconds:.1f}", *ratios, peak)
-    table.add_section()
-
-
-def run_peak(case: str, variant: str, options: argparse.Namespace) -> str:
-    """Peak memory above that of a process that has only imported everything and made the inputs."""
-    command = [sys.executable, __file__, "--peak", case, variant]
-    command += ["--reference", options.reference] if options.reference else []
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def measure_peak(case: str, variant: str, reference: bool) -> str:
-    """Megabytes that the variant adds to the peak of this process."""
-    if case in TRAINING:
-        step = _training_variant(case, variant)
+def training_step(name: str, contender: str, reference: str) -> Step:
+    """A function that does one training iteration."""
+    kind, _, lengths = name.partition(" ")
+    context, label, horizon = (int(n) for n in lengths.split("/"))
+    channels = 7 if kind == "multivariate" else 1
+    values, target = torch.randn(BATCH, context, channels), torch.randn(BATCH, horizon, channels)
+    times = torch.rand(BATCH, context + horizon, 4) - 0.5
+    if contender == "reference":
+        start = torch.cat([values[:, -label:], torch.zeros(BATCH, horizon, channels)], 1)
+        inputs: tuple[Any, ...] = (values, times[:, :context], start, times[:, context - label :])
+        network = _import(reference, "models.model").Informer(
+            channels, channels, channels, context, label, horizon, FACTOR, 512, HEADS, 2, 1, 2048, 0.05,
+            embed="timeF",
+        )  # fmt: skip
+        optimizer = torch.optim.Adam(network.parameters(), 1e-4)
     else:
-        length, batch = (int(part) for part in case.split("/"))
-        step = attention_steps(length, batch, reference)[variant]
-    before = peak_rss_mb()
-    step()
-    step()
-    return f"{peak_rss_mb() - before:.0f}"
+        # What seqsci's own training does in a process.
+        steady_heap()
+        shape = Shape(
+            context=context,
+            horizon=horizon,
+            channels=channels,
+            outputs=channels,
+            marks=4,
+            output_index=tuple(range(channels)),
+        )
+        network = build("forecast", InformerSettings(label_length=label), shape)
+        mask = torch.ones(BATCH, context, dtype=torch.bool)
+        past, future = times[:, :context], times[:, context:]
+        index = torch.arange(BATCH)
+        inputs = (Batch(values=values, mask=mask, times=past, future_times=future, index=index),)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
+
+    def step() -> None:
+        with autocast("bf16" if contender.endswith("bf16") else "fp32", "cpu"):
+            forecast = network(*inputs)
+        (forecast.float() - target).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
 
 
-def _training_variant(case: str, variant: str) -> Step:
-    return reference_step(case) if variant == "reference" else our_step(case, bf16=variant.endswith("bf16"))
+def _import(checkout: str, module: str) -> Any:
+    sys.path.insert(0, checkout)
+    return __import__(module, fromlist=["_"])
 
 
-def _without_gradient(step: Step) -> Step:
-    def quiet() -> object:
-        with torch.no_grad():
-            return step()
+def work(section: str, name: str, contender: str, reference: str) -> None:
+    """Answer each line of stdin with the CPU seconds of one step and the peak MB so far and before."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    attention = section.startswith("attention")
+    step = (attention_step if attention else training_step)(name, contender, reference)
+    before = _peak()
+    with torch.set_grad_enabled(not attention):
+        for _ in sys.stdin:
+            start = time.process_time()
+            step()
+            print(time.process_time() - start, _peak(), _peak() - before, flush=True)
 
-    return quiet
+
+def _peak() -> float:
+    scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
+# The table.
+
+
+class Worker:
+    """The process of one contender."""
+
+    def __init__(self, case: Case, contender: str, reference: str) -> None:
+        command = [sys.executable, __file__, "--work", case.section, case.name, contender, reference]
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}
+        )
+        self.seconds: list[float] = []
+        self.peak = self.extra = math.nan
+
+    def step(self, count: bool = True) -> None:
+        """One repetition."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        seconds, self.peak, self.extra = (float(x) for x in self.process.stdout.readline().split())
+        if count:
+            self.seconds.append(seconds)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(case: Case, reference: str) -> dict[str, tuple[float, float, float]]:
+    """Contender -> median CPU seconds, peak MB, and peak MB beyond what stood before the first step."""
+    names = [n for n in case.contenders if reference or n != "reference"]
+    workers = {name: Worker(case, name, reference) for name in names}
+    try:
+        for repetition in range(case.rounds + 1):
+            for worker in workers.values():
+                worker.step(count=repetition > 0)
+        return {n: (statistics.median(w.seconds), w.peak, w.extra) for n, w in workers.items()}
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def oracle_gate() -> None:
+    """Refuse to go on unless ProbSparse with every query kept is exact attention, gradients and all."""
+    torch.manual_seed(0)
+    for length in (5, 64, 97):
+        for causal in (False, True):
+            leaves = [torch.randn(2, length, 3, 16).transpose(1, 2).requires_grad_() for _ in range(3)]
+            sample = torch.randperm(length)
+            found = []
+            for form in ("sparse", "exact"):
+                if form == "sparse":
+                    out = probsparse(*leaves, sample, top=length, causal=causal)
+                else:
+                    out = F.scaled_dot_product_attention(*leaves, is_causal=causal)
+                found.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+            for got, want in zip(*found, strict=True):
+                if not torch.allclose(got, want, rtol=1e-5, atol=1e-5):
+                    raise SystemExit(f"the oracle disagrees at length {length}, causal {causal}: no speeds")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--reference", default="", help="a checkout of the published Informer")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=sorted(SECTIONS), default=sorted(SECTIONS))
+    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.work:
+        work(*given.work)
+        return
+    oracle_gate()
+    reference = str(Path(given.reference).resolve()) if given.reference else ""
+    print(f"torch {torch.__version__}, 1 thread; bfloat16 fast here: {fast_bfloat16('cpu')}; oracle agrees")
+    print(f"{'':24}{'contender':14}{'CPU s':>9}{'seqsci is faster by':>21}{'peak MB':>10}{'extra MB':>10}")
+    section = ""
+    for make in (SECTIONS[name] for name in given.only):
+        for case in make(given.rounds):
+            if case.section != section:
+                section = case.section
+                print(section)
+            results = measure(case, reference)
+            ours = results["seqsci"][0]
+            for contender, (seconds, peak, extra) in results.items():
+                ratio = f"{seconds / ours:.2f}" if contender != "seqsci" else ""
+                label = case.name if contender == "seqsci" else ""
+                row = f"  {label:22}{contender:14}{seconds:9.4f}{ratio:>21}{peak:10.0f}{extra:10.0f}"
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
         """(B, L, D) -> (B, L, D); steps where key_mask (B, L) is False are not looked at."""
-        x = self.norm1(x + self.dropout(self.attention(x, key_mask)))
-        return self.norm2(x + self.feedforward(x))
+        x = self.norm1(self.dropout.add(x, self.attention(x, key_mask)))
+        return self.norm2(self.dropout.add(x, self.feedforward(x)))
 
 
 class Distil(nn.Module):
@@ -150,9 +150,9 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None, last: int) -> Tensor:
         """x (B, Ld, D), memory (B, L', D) -> (B, last, D): past the self-attention no step needs another."""
-        x = self.norm1(x[:, -last:] + self.dropout(self.self_attention(x, last=last)))
-        x = self.norm2(x + self.dropout(self.cross_attention(x, memory, memory_mask)))
-        return self.norm3(x + self.feedforward(x))
+        x = self.norm1(self.dropout.add(x[:, -last:], self.self_attention(x, last=last)))
+        x = self.norm2(self.dropout.add(x, self.cross_attention(x, memory, memory_mask)))
+        return self.norm3(self.dropout.add(x, self.feedforward(x)))
 
 
 @register_model("forecast", "informer")

@@ -6,14 +6,38 @@ Attention weights are not dropped out, as in the published Informer, whose ProbS
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from seqsci_kernels.probsparse import probsparse
 from torch import Tensor, nn
 
-from seqsci.models.settings import InformerSettings
 from seqsci.nn.projected import pays, projected
+
+
+class AttentionSettings(Protocol):
+    """What self-attention reads of a model's settings."""
+
+    @property
+    def width(self) -> int:
+        """D."""
+
+    @property
+    def heads(self) -> int:
+        """H, a divisor of D."""
+
+    @property
+    def attention(self) -> str:
+        """Either "probsparse" or "full"."""
+
+    @property
+    def sampling(self) -> str:
+        """Either "shared" or "per-query"."""
+
+    @property
+    def factor(self) -> int:
+        """The sampling factor c."""
 
 
 class KeySampler(nn.Module):
@@ -76,7 +100,7 @@ class SelfAttention(nn.Module):
             causality; what the published decoder does.
     """
 
-    def __init__(self, settings: InformerSettings, layer: int, causal: bool = False, mix: bool = False) -> None:
+    def __init__(self, settings: AttentionSettings, layer: int, causal: bool = False, mix: bool = False) -> None:
         super().__init__()
         width = settings.width
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)

@@ -65,6 +65,28 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     return out
 
 
+class _DropAndAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, base: Tensor, p: float) -> Tensor:  # type: ignore[no-untyped-def]
+        kept, ctx.scale = keep(x, p)
+        ctx.save_for_backward(kept)
+        return _thinned(x, kept, ctx.scale).add_(base)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
+        (kept,) = ctx.saved_tensors
+        return _thinned(grad, kept, ctx.scale), grad, None
+
+
+def residual(base: Tensor, x: Tensor, p: float, training: bool = True) -> Tensor:
+    """base + dropout(x), of one shape and type, in one tensor fewer."""
+    drops = training and round(p * LANES) not in (0, LANES)
+    if not drops or x.device.type != "cpu" or x.dtype != base.dtype:
+        return base + dropout(x, p, training)
+    out: Tensor = _DropAndAdd.apply(x, base, p)  # type: ignore[no-untyped-call]
+    return out
+
+
 class Dropout(nn.Module):
     """`dropout` as a module: active in training mode."""
 
@@ -75,6 +97,10 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
         return dropout(x, self.p, self.training)
+
+    def add(self, base: Tensor, x: Tensor) -> Tensor:
+        """base + dropout(x)."""
+        return residual(base, x, self.p, self.training)
 
     def extra_repr(self) -> str:
         """The probability."""

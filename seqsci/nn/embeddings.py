@@ -60,4 +60,4 @@ class DataEmbedding(nn.Module):
         x = torch.cat([neighbours(values), times], -1)
         x = F.linear(x, torch.cat([self.token, self.marks], 1), self.bias)
         positions = sinusoid(values.shape[1], x.shape[-1], x.device)
-        return self.dropout(x + positions.to(x.dtype))
+        return self.dropout(x.add_(positions.to(x.dtype)))

@@ -18,12 +18,12 @@ DROPPED = 1e4
 
 
 class FeedForward(nn.Module):
-    """W2 drop(GELU(W1 x + b1)) + b2 on every step, then dropout (Vaswani et al. 2017, eq. 2, with GELU).
+    """W2 drop(GELU(W1 x + b1)) + b2 on every step (Vaswani et al. 2017, eq. 2, with GELU).
 
     Args:
         width: D of input and output.
         inner: width between the two products.
-        p: probability of both dropouts.
+        p: probability of the dropout.
     """
 
     def __init__(self, width: int, inner: int, p: float) -> None:
@@ -38,10 +38,9 @@ class FeedForward(nn.Module):
             kind = product_dtype(x)
             weights = (self.expand.weight, self.expand.bias, self.contract.weight, self.contract.bias)
             p = self.p if self.training else 0.0
-            y = _InRows.apply(x.to(kind), *(w.to(kind) for w in weights), p)  # type: ignore[no-untyped-call]
-        else:
-            y = self.contract(dropout(F.gelu(self.expand(x)), self.p, self.training))
-        return dropout(y, self.p, self.training)
+            out: Tensor = _InRows.apply(x.to(kind), *(w.to(kind) for w in weights), p)  # type: ignore[no-untyped-call]
+            return out
+        return self.contract(dropout(F.gelu(self.expand(x)), self.p, self.training))
 
 
 class _InRows(torch.autograd.Function):

@@ -81,8 +81,7 @@ def _with_keys(q: Tensor, x: Tensor, projections: tuple[nn.Linear, ...], heads: 
 
 @torch.no_grad()
 def _choose(x: Tensor, projections: tuple[nn.Linear, ...], heads: int, sample: Tensor, top: int) -> Tensor:
-    """(B, H, u) int64: the queries of largest max - mean over the sampled keys
-    in the precision of the weights."""
+    """(B, H, u) int64: the queries of largest max - mean over the sampled keys, in the weights' precision."""
     query, key = projections[:2]
     with torch.autocast(x.device.type, enabled=False):
         batch, length, width = x.shape

@@ -20,6 +20,7 @@ from torch import nn
 from seqsci.data.loaders import loader
 from seqsci.errors import SeqsciError
 from seqsci.nn.head import build
+from seqsci.nn.memory import steady_heap
 from seqsci.nn.precision import resolve
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
@@ -62,6 +63,7 @@ def fit(
     if done.is_file():
         return Fitted(**run.read_json("fit.json"))
     train = recipe.train
+    steady_heap()
     with _composed():
         pl.seed_everything(train.seed, verbose=False)
         network = build(recipe.task, recipe.model, prepared.shape)

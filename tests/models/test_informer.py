@@ -18,11 +18,14 @@ from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
 from seqsci.models.informer import Informer, InformerEncoder, from_reference
 from seqsci.models.settings import InformerSettings
+from seqsci.nn import attention as attention_module
+from seqsci.nn import projected as projected_module
 from seqsci.nn.attention import SelfAttention
 from seqsci.nn.convolution import CircularConv
-from seqsci.nn.dropout import dropout
+from seqsci.nn.dropout import dropout, residual
 from seqsci.nn.feedforward import FeedForward
 from seqsci.nn.head import build
+from seqsci.nn.memory import steady_heap
 from seqsci.nn.pooling import halve
 from seqsci.nn.precision import autocast, fast_bfloat16, resolve
 
@@ -261,6 +264,37 @@ def test_dropout_keeps_the_mean_and_replays(p: float) -> None:
     torch.manual_seed(0)
     assert torch.equal(dropout(x, p), y)
     assert dropout(x, p, training=False) is x
+
+
+def test_residual_is_dropout_and_a_sum() -> None:
+    x, base = (torch.randn(50, 7, requires_grad=True) for _ in range(2))
+    found = []
+    for form in (lambda: residual(base, x, 0.3), lambda: base + dropout(x, 0.3)):
+        torch.manual_seed(0)
+        y = form()
+        found.append([y, *torch.autograd.grad(y.square().sum(), [x, base])])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    assert torch.equal(residual(base, x, 0.3, training=False), base + x)
+
+
+def test_projecting_less_is_the_same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = SelfAttention(replace(SMALL, width=32, heads=4), 0).double().eval()
+    x = torch.randn(3, 50, 32, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 50, 32, dtype=torch.float64)
+    found = []
+    for pays, sparse in ((False, 1), (True, 100), (True, 1)):
+        monkeypatch.setattr(attention_module, "pays", lambda *_, pays=pays: pays)
+        monkeypatch.setattr(projected_module, "SPARSE", sparse)
+        y = attention(x)
+        found.append([y, *torch.autograd.grad((y * weight).sum(), [x, *attention.parameters()])])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_steady_heap_can_be_asked_for_twice() -> None:
+    assert steady_heap() == steady_heap()
 
 
 def test_precision_is_resolved_from_the_hardware() -> None:
