@@ -136,17 +136,25 @@ def plan(
 
 
 def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
-    """A new run folder; a frame is kept in it, so that the run can be resumed without the caller."""
-    prepare(recipe.data, recipe.evaluate.season, source)  # refuse bad data before a folder is made
+    """A new run folder that can be resumed from anywhere and without the caller: a frame is kept in it.
+
+    `data.json` holds where the data came from, its digest, and what reading found out or changed.
+    """
+    prepared = prepare(recipe.data, recipe.evaluate.season, source)  # refuse bad data before a folder is made
+    label = Path(recipe.data.name).name.split(".")[0]
     # The choice of the precision is written down, so that running the recipe again repeats the run.
     recipe = recipe.with_({"train.precision": resolve(recipe.train.precision, device())})
-    label = Path(recipe.data.name).name.split(".")[0]
+    if prepared.origin["path"] is not None and prepared.origin["card"] is None:
+        recipe = recipe.with_({"data.name": str(Path(recipe.data.name).resolve())})
     run = Run.create(Path(runs), recipe, label)
     if source is not None:
         kept = run.folder / "data.parquet"
         with whole(kept) as path:
             nw.from_native(source).to_polars().write_parquet(path)
-        run.write("recipe.yaml", recipe.with_({"data.name": str(kept.resolve())}).to_yaml())
+        recipe = recipe.with_({"data.name": str(kept.resolve())})
+        run.write("recipe.yaml", recipe.to_yaml())
+        prepared = prepare(recipe.data, recipe.evaluate.season)
+    run.write_json("data.json", {**prepared.origin, "notes": prepared.sequences.notes})
     return run
 
 
@@ -155,6 +163,10 @@ def finish(run: Run, *, quiet: bool = False) -> Result:
     if not run.complete:
         recipe = run.recipe
         prepared = prepare(recipe.data, recipe.evaluate.season)
+        if prepared.origin["sha256"] != run.read_json("data.json")["sha256"]:
+            raise SeqsciError(
+                f"data: {recipe.data.name} has changed since {run.folder} began; restore it, or start a new run"
+            )
         fitted = fit(recipe, prepared, run, quiet=quiet)
         evaluate(recipe, prepared, run, fitted)
     result = Result(run)
@@ -178,12 +190,12 @@ def predict(run: Run, data: Any = None) -> pl.DataFrame:
 
     from seqsci.tasks import forecast as task
 
+    run.read_json("metrics.json")  # an unfinished run has no intervals yet, and says so
     recipe = run.recipe
     tensors, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
     source = recipe.data.name if data is None else data
-    # The file may lack what only training needed, so only its reading options are taken from the recipe.
-    sequences, _ = load(recipe.data, source)
+    sequences, _ = load(recipe.data, source, frame.channels)
     batch, times = future_window(frame, sequences, recipe.data)
     network = load_network(recipe, make_shape(recipe.data, frame, facts["marks"]), run)
     scaled = task.predict(network, [batch])[0].astype(np.float64)
@@ -303,7 +315,7 @@ def mean_squared_error(run: Run, data: Any) -> float:
     recipe = run.recipe
     _, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
-    sequences, _ = load(recipe.data, data)
+    sequences, _ = load(recipe.data, data, frame.channels)
     table, rows = frame.table(sequences), len(sequences.values) - sequences.tail
     windows = Windows(table, (0, rows), recipe.data.context, recipe.data.horizon)
     require_windows({"scoring": windows.count}, rows, recipe.data.context, recipe.data.horizon)

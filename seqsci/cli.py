@@ -288,6 +288,8 @@ def _train(recipe: Any, runs: Path) -> None:
     from seqsci.api import start
 
     run = start(recipe, runs)
+    for note in run.read_json("data.json")["notes"]:
+        print(f"data: {note}", flush=True)
     _finish(run)
 
 

@@ -58,6 +58,14 @@ class ForecastData:
     """Distance between two rows ("1h", "15m", "1d", "1mo"); inferred when not given."""
     duplicates: Literal["refuse", "first", "mean"] | None = None
     """What to do with two different values for one time."""
+    irregular: Literal["refuse", "round"] | None = None
+    """What to do with a time between two steps: refuse it, or round it to the nearest."""
+    missing: tuple[float, ...] | None = None
+    """Numbers that stand for "not observed", such as -9999."""
+    encoding: str | None = None
+    """Character set of a text file; UTF-8 when not given."""
+    separator: str | None = None
+    """Character between two columns of a text file; found out when not given."""
 
 
 @dataclass(frozen=True, kw_only=True)

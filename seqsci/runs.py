@@ -1,4 +1,4 @@
-"""A run folder: recipe, weights, predictions, metrics, log and resume point, each file whole or absent."""
+"""A run folder: recipe, data's digest, weights, predictions, metrics, log, resume point; each file whole or absent."""
 
 from __future__ import annotations
 

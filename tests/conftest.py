@@ -13,3 +13,10 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SEQSCI_DATA does not name a folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Flags of a network that trains in seconds."""
+    flags = "--model.width 16 --model.heads 2 --model.feedforward 32 --train.epochs 1 --train.batch 256"
+    return flags.split()

@@ -10,18 +10,6 @@ from seqsci.cli import _dotted, main
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
 VERBS = ("forecast", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
-TINY = [
-    "--model.width",
-    "16",
-    "--model.heads",
-    "2",
-    "--model.feedforward",
-    "32",
-    "--train.epochs",
-    "1",
-    "--train.batch",
-    "128",
-]
 
 
 def seqsci(*arguments: str, cwd=None, timeout: int = 240) -> subprocess.CompletedProcess[str]:
@@ -94,8 +82,8 @@ def test_bad_input_gets_one_sentence_and_status_2(line, tmp_path, monkeypatch, c
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_road_of_an_analyst(tmp_path):
-    found = seqsci("forecast", "--data", "demo-electricity", *TINY, cwd=tmp_path)
+def test_the_road_of_an_analyst(tmp_path, tiny):
+    found = seqsci("forecast", "--data", "demo-electricity", *tiny, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "simulated data" in found.stdout
     for word in ("informer", "last", "seasonal_naive", "ridge", "report: "):
@@ -115,6 +103,24 @@ def test_the_road_of_an_analyst(tmp_path):
     (run / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
     found = seqsci("predict", str(run), cwd=tmp_path)
     assert found.returncode == 2 and "damaged" in found.stderr
+
+
+def test_what_reading_found_out_is_printed(tmp_path, tiny):
+    rows = [f"2024-01-{1 + h // 24:02d} {h % 24:02d}:00,{'' if h == 50 else h % 24}" for h in range(700)]
+    text = "\n".join(["when,Gr\u00f6\u00dfe", *rows[:60], *rows[62:]])
+    (tmp_path / "load.csv").write_text(text, encoding="latin-1")
+    found = seqsci("forecast", "--data", "load.csv", cwd=tmp_path)
+    assert found.returncode == 2 and "data.encoding latin-1" in found.stderr
+    settings = ["--data.encoding", "latin-1", "--data.context", "24", "--model.label_length", "12"]
+    found = seqsci("forecast", "--data", "load.csv", *settings, *tiny, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    for note in (
+        "time column: 'when' (guessed)",
+        "step: 1h (inferred)",
+        "missing values: Gr\u00f6\u00dfe 1 (the first at 2024-01-03 02:00:00)",
+        "absent steps of 1h: 2 (the first at 2024-01-03 12:00:00)",
+    ):
+        assert f"data: {note}" in found.stdout
 
 
 LISTS = {

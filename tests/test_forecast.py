@@ -116,13 +116,21 @@ def test_a_forecast_has_dates_names_units_and_intervals(result, tmp_path):
 def test_a_file_that_does_not_fit_is_refused(result):
     daily = table().with_columns(time=np.datetime64("2020-01-01", "us") + np.arange(900) * np.timedelta64(1, "D"))
     cases = {
-        "the column 'heat' that the model was trained on": table().drop("heat"),
+        "there is no series column 'heat'": table().drop("heat"),
         "its time step is 1d, the model was trained on 1h": daily,
         "10 rows are too few, the model needs the last 24": table().head(10),
     }
     for sentence, frame in cases.items():
         with pytest.raises(seqsci.SeqsciError, match=sentence):
             result.predict(frame)
+
+
+def test_a_column_that_nobody_asked_for_may_hold_anything(tmp_path):
+    frame = table().with_columns(city=pl.lit("Bern"))
+    with pytest.raises(seqsci.SeqsciError, match="column city"):
+        seqsci.forecast(frame, horizon=6, settings=TINY, runs=tmp_path, quiet=True)
+    found = seqsci.forecast(frame, horizon=6, target="load", settings=TINY, runs=tmp_path, quiet=True)
+    assert found.predict(table().select("time", "load")).height == 6
 
 
 def test_multivariate_to_one_with_covariates_and_gaps(tmp_path):
@@ -184,6 +192,22 @@ def test_a_killed_or_interrupted_run_goes_on_to_the_same_bits(tmp_path):
         assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
+def test_a_run_goes_on_from_any_folder_but_not_on_other_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table().write_csv("load.csv")
+    run = start(plan("load.csv", horizon=6, settings=TINY)[0])
+    folder = run.folder.resolve()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(seqsci.SeqsciError, match="continue it with `seqsci resume"):
+        seqsci.open_run(folder).predict()
+    table(901).write_csv(tmp_path / "load.csv")
+    with pytest.raises(seqsci.SeqsciError, match=r"load\.csv has changed since .* restore it, or start a new run"):
+        finish(Run.open(folder), quiet=True)
+    table().write_csv(tmp_path / "load.csv")
+    assert finish(Run.open(folder), quiet=True).predict().height == 12
+
+
 def test_a_damaged_resume_point_is_refused(tmp_path):
     recipe, _ = plan("demo-electricity", horizon=6, settings=TINY)
     run = start(recipe, tmp_path)
@@ -195,7 +219,7 @@ def test_a_damaged_resume_point_is_refused(tmp_path):
 def test_bad_data_leaves_no_folder(tmp_path):
     with pytest.raises(seqsci.SeqsciError, match="too few"):
         seqsci.forecast(table(50), horizon=24, runs=tmp_path / "runs", quiet=True)
-    with pytest.raises(seqsci.SeqsciError, match="no series 'laod'; did you mean 'load'"):
+    with pytest.raises(seqsci.SeqsciError, match="no series column 'laod'; did you mean 'load'"):
         seqsci.forecast(table(), target="laod", runs=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
 

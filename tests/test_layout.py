@@ -16,7 +16,7 @@ FORBIDDEN = {
     "training": {"api", "cli", "tune", "report"},
     "recipe.py": {"domains", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs"},
     "runs.py": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune", "report"},
-    "report.py": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune"},
+    "report": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune"},
     "metrics.py": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
 }
 

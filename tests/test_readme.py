@@ -12,18 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SMALL = [
-    "--model.width",
-    "16",
-    "--model.heads",
-    "2",
-    "--model.feedforward",
-    "32",
-    "--train.epochs",
-    "1",
-    "--train.batch",
-    "256",
-]
 
 
 def blocks(language: str) -> list[str]:
@@ -57,10 +45,10 @@ def test_the_demo_needs_no_network_and_ends_in_time(tmp_path):
     assert "report: " in printed and "ridge" in printed
 
 
-def test_the_users_own_command(tmp_path, real_data):
+def test_the_users_own_command(tmp_path, real_data, tiny):
     words = shlex.split(blocks("sh")[1])
     assert words == ["seqsci", "forecast", "--data", "etth1", "--model", "informer"]
-    printed = run([sys.executable, "-m", "seqsci", *words[1:], *SMALL], tmp_path, SEQSCI_DATA=str(real_data))
+    printed = run([sys.executable, "-m", "seqsci", *words[1:], *tiny], tmp_path, SEQSCI_DATA=str(real_data))
     assert "informer-etth1" in printed and "2857 windows" in printed
 
 

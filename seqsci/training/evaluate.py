@@ -154,7 +154,7 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
         "step": prepared.frame.step,
         "season": prepared.frame.season,
         "rows": rows,
-        "begins": {name: str(times[first]) for name, (first, _) in rows.items()},
+        "begins": {name: str(times[first]).replace("T", " ")[:19] for name, (first, _) in rows.items()},
         "targets": list(prepared.frame.targets),
         "channels": list(prepared.frame.channels),
         "notes": list(prepared.sequences.notes),

@@ -89,12 +89,6 @@ class Frame:
         )
 
     def _pick(self, sequences: Sequences) -> Floats:
-        missing = [name for name in self.channels if name not in sequences.channels]
-        if missing:
-            raise SeqsciError(
-                f"data: the column '{missing[0]}' that the model was trained on is not there"
-                f"{nearest(missing[0], sequences.channels)}"
-            )
         return sequences.values[:, [sequences.channels.index(name) for name in self.channels]]
 
 
@@ -138,7 +132,9 @@ def prepare(data: ForecastData, season: int = 0, source: Any = None) -> Prepared
     Raises:
         SeqsciError: whatever is wrong with the file, the names or the lengths.
     """
-    sequences, origin = load(data, data.name if source is None else source)
+    named = data.inputs == "target" and data.target != "all"
+    wanted = _names(data.target) if named else None
+    sequences, origin = load(data, data.name if source is None else source, wanted)
     targets = _targets(data.target, sequences.channels)
     channels = sequences.channels if data.inputs == "all" else targets
     observed_rows = len(sequences.values) - sequences.tail
@@ -210,15 +206,20 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
     return last_window(frame.table(sequences), end, data.context, frame.marks(times, known)), times
 
 
-def load(data: ForecastData, source: Any) -> tuple[Sequences, dict[str, Any]]:
-    """Read a card, a path or a frame by the recipe's reading options."""
+def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None) -> tuple[Sequences, dict[str, Any]]:
+    """Read a card, a path or a frame by the recipe's reading options; the columns not asked for may hold anything."""
     return electricity.load(
         source,
+        channels=channels,
         time=data.time,
         layout=data.layout,
         id=data.id,
         value=data.value,
         duplicates=data.duplicates,
+        irregular=data.irregular,
+        missing=data.missing,
+        encoding=data.encoding,
+        separator=data.separator,
         step=data.step,
         covariates=data.covariates,
     )
@@ -227,13 +228,17 @@ def load(data: ForecastData, source: Any) -> tuple[Sequences, dict[str, Any]]:
 def _targets(target: str, channels: Sequence[str]) -> tuple[str, ...]:
     if target == "all":
         return tuple(channels)
-    names = tuple(name.strip() for name in target.split(","))
+    names = _names(target)
     for name in names:
         if name not in channels:
             raise SeqsciError(f"data.target: no series '{name}'{nearest(name, channels)}")
     if len(set(names)) < len(names):
         raise SeqsciError(f"data.target: a series stands twice in '{target}'")
     return names
+
+
+def _names(target: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in target.split(","))
 
 
 def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic]) -> Splits:

@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "no header": (BODY, "my.csv, line 1: holds values where the column names should be"),
     "one column": ("date\n2020-01-01\n", "my.csv, line 1: only one column ('date')"),
     "time alone": ("date,\n2020-01-01,\n2020-01-02,\n", "there is no series beside the time column 'date'"),
-    "no time": ("a,b\n1,2\n3,4\n", "my.csv: no column looks like a time; name it with time="),
+    "no time": ("a,b\n1,2\n3,4\n", "my.csv: no column looks like a time; name it with data.time"),
     "same name": ("date,a,a\n2020-01-01,1,2\n", "my.csv, line 1: two columns are called 'a'"),
     "time twice": ("time,time,a\n2020,2020,1\n", "my.csv, line 1: two columns are called 'time'"),
     "series called time": ("date,time\n2020-01-01,1\n2020-01-02,2\n", "a series is called 'time'"),
@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "my.csv, line 7, column a: 'x'",
     ),
     "text in quotes": ('date,a\n2020-01-01,"1"\n2020-01-02,"x\ny"\n', "my.csv, line 3, column a: 'x y'"),
-    "text column": ("date,city,a\n2020-01-01,Berlin,1\n2020-01-02,Berlin,1\n", "say id=city"),
+    "text column": ("date,city,a\n2020-01-01,Berlin,1\n2020-01-02,Berlin,1\n", "set data.id to city"),
     "booleans": (
         column("true", "false"),
         "line 2, column a: 'true' is not a number, nor is any other entry of the column; write 1 and 0",
@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "contradiction": (
         GOOD + HOURS[4] + ",4,9\n",
-        "my.csv, lines 6 and 7, series b: 2020-01-01 04:00:00 stands twice, with 8 and 9; correct it, say",
+        "my.csv, lines 6 and 7, series b: 2020-01-01 04:00:00 stands twice, with 8 and 9; correct it, set data.duplicates",
     ),
     "change of the clock": (
         dated("2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00"),
@@ -170,7 +170,7 @@ def test_bad_files_are_refused_in_one_located_sentence(tmp_path: Path, case: str
         ({"step": "7m"}, "lies off the regular times"),
         ({"encoding": "klingon"}, "there is no encoding 'klingon'"),
         ({"separator": ";;"}, "must be one character"),
-        ({"layout": "wide", "id": "a"}, "leave them out, or say layout='long'"),
+        ({"layout": "wide", "id": "a"}, "leave them out, or set data.layout to long"),
     ],
 )
 def test_wrong_names_and_options(tmp_path: Path, options: dict[str, Any], part: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,15 +31,6 @@ from seqsci.nn.precision import autocast, fast_bfloat16, resolve
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "informer_reference.npz"
 SHAPE = Shape(context=24, horizon=8, channels=3, outputs=3, marks=4, output_index=(0, 1, 2))
 SMALL = InformerSettings(width=16, heads=2, feedforward=32, layers=2, label_length=12, factor=2, dropout=0.1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads only wait for each other on networks this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Given(nn.Module):

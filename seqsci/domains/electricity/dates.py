@@ -59,7 +59,9 @@ def parse_times(raw: Raw, name: str) -> Times:
         return _from_numbers(raw, column)
     if column.dtype == pl.String:
         return _from_text(raw, column)
-    raise SeqsciError(f"{raw.origin}, column {name}: holds {column.dtype}, not times; name the time column with time=")
+    raise SeqsciError(
+        f"{raw.origin}, column {name}: holds {column.dtype}, not times; name the time column with data.time"
+    )
 
 
 def _from_datetime(column: pl.Series) -> Times:

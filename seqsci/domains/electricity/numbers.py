@@ -19,7 +19,7 @@ ADVICE = (
     (r"-?[\d.]*\d,\d+", "write it with a decimal point, and without marks between thousands"),
     (r"(?i)true|false|yes|no", "write 1 and 0"),
     (r"\d{1,2}:\d{2}(:\d{2})?", "join the date and the time of day into one column"),
-    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", "leave the column out, or name it as the time column with time="),
+    (r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", "leave the column out, or name it as the time column with data.time"),
 )
 """Pattern of a refused text -> what to do about it."""
 
@@ -72,7 +72,7 @@ def _from_text(raw: Raw, column: pl.Series) -> tuple[pl.Series, tuple[str, ...]]
         return found, (f"column {column.name}: decimal commas read as points",)
     row = int(bad.arg_max() or 0)
     if found.null_count() == len(found):
-        usual = f"leave the column out; if it names the series, say id={column.name}"
+        usual = f"leave the column out; if it names the series, set data.id to {column.name}"
         raise SeqsciError(
             f"{raw.at(row, column.name)}: '{_short(text[row])}' is not a number, nor is any other entry of "
             f"the column; {_advice(text[row], usual)}"

@@ -126,7 +126,7 @@ def _decode(data: bytes, origin: str, encoding: str) -> tuple[str, tuple[str, ..
         other = "latin-1" if encoding != "latin-1" else "utf-8"
         raise SeqsciError(
             f"{origin}, line {line}: is not {encoding} text; if this is a table, give its encoding, for "
-            f"example encoding='{other}', or save it as UTF-8"
+            f"example data.encoding {other}, or save it as UTF-8"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
@@ -211,7 +211,11 @@ def _check_widths(widths: Iterable[int], lines: list[int], width: int, name: str
 def _check_header(header: list[str], where: str, separator: str) -> None:
     names = [cell.strip() for cell in header]
     if len(names) == 1:
-        tried = "" if separator != "," else "; if another character than , ; | or a tab parts them, give separator="
+        tried = (
+            ""
+            if separator != ","
+            else "; if another character than , ; | or a tab parts them, give it as data.separator"
+        )
         raise SeqsciError(
             f"{where}: only one column ('{names[0][:40]}'), but a time column and a series are needed{tried}"
         )

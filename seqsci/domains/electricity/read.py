@@ -89,7 +89,7 @@ def _is_long(raw: Raw, layout: Layout, id: str | None, value: str | None) -> boo
     if layout == "auto":
         return id is not None or value is not None or set(LONG) <= set(raw.frame.columns)
     if layout == "wide" and (id or value):
-        raise SeqsciError("id and value name columns of the long layout; leave them out, or say layout='long'")
+        raise SeqsciError("id and value name columns of the long layout; leave them out, or set data.layout to long")
     return layout == "long"
 
 
@@ -182,7 +182,8 @@ def _time_column(raw: Raw, given: str | None, avoid: Sequence[str] = ()) -> tupl
     guess = next(iter([*typed, *named]), None) or next((n for n in names if _looks_like_time(raw, n)), None)
     if guess is None:
         raise SeqsciError(
-            f"{raw.origin}: no column looks like a time; name it with time=, or add one; columns: {', '.join(names)}"
+            f"{raw.origin}: no column looks like a time; name it with data.time, or add one; "
+            f"columns: {', '.join(names)}"
         )
     return guess, raw.note(f"time column: '{guess}' (guessed)")
 
@@ -269,7 +270,7 @@ def _contradiction(
     series = same["id"][0] if "id" in keys else name
     return SeqsciError(
         f"{raw.origin}, {raw.unit}s {one} and {two}, series {series}: {same[''][0]} stands twice, "
-        f"with {pair[name][0]:g} and {pair[name][1]:g}; correct it, say duplicates='first' or 'mean', or, "
+        f"with {pair[name][0]:g} and {pair[name][1]:g}; correct it, set data.duplicates to first or mean, or, "
         f"at a change of the clock, give the times with their zone (+02:00); if each series has rows of "
-        "its own, name their column with id="
+        "its own, name their column with data.id"
     )

@@ -52,6 +52,7 @@ def sequences(
         notes.append(f"rows at the end without any value: {len(values) - end}, left out")
         values, known = values[:end], known[:end]
     times = table.frame["time"].to_numpy().astype("datetime64[us]")[: len(values)]
+    notes += _blanks(values, times, channels)
     step = step or _infer(table, times, notes)
     regular, place = _place(table, times, step, irregular, notes)
     missing = len(regular) - len(times)
@@ -74,6 +75,19 @@ def sequences(
         notes=tuple(notes),
         simulated=table.simulated,
     )
+
+
+def _blanks(values: Floats, times: Times, channels: Sequence[str]) -> list[str]:
+    """A sentence on values that are missing in rows that are there."""
+    blank = np.isnan(values)
+    if not blank.any():
+        return []
+    row = int(np.flatnonzero(blank.any(axis=1))[0])
+    most = sorted(range(len(channels)), key=lambda j: -blank[:, j].sum())[:5]
+    counts = ", ".join(f"{channels[j]} {blank[:, j].sum()}" for j in most if blank[:, j].any())
+    more = int(blank.any(axis=0).sum()) - 5
+    tail = f" and {more} series more" if more > 0 else ""
+    return [f"missing values: {counts}{tail} (the first at {_shown(times[row])}), masked: never scored, never a target"]
 
 
 def _choose(table: Table, channels: Sequence[str] | None, covariates: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -121,11 +135,11 @@ def _place(
         row = int(np.argmax(np.diff(times))) + 1
         raise SeqsciError(
             f"{table.at(row)}: in steps of {step} the table would have {length} rows, not {len(times)}; "
-            f"correct the time ({_shown(times[row])}, after {_shown(times[row - 1])}) or give another step="
+            f"correct the time ({_shown(times[row])}, after {_shown(times[row - 1])}) or give another data.step"
         )
     regular = grid(times, step)
     if not len(regular):
-        raise SeqsciError(f"{table.origin}: no time lies on a step of {step}; give another step=")
+        raise SeqsciError(f"{table.origin}: no time lies on a step of {step}; give another data.step")
     place = np.minimum(np.searchsorted(regular, times), len(regular) - 1)
     off = regular[place] != times
     if off.any() and irregular == "round":
@@ -134,7 +148,7 @@ def _place(
         row = int(np.argmax(off))
         raise SeqsciError(
             f"{table.at(row)}: {_shown(times[row])} lies off the regular times, which come every {step} "
-            f"(such as {_shown(regular[place[row]])}); correct it, remove the row, or give another step="
+            f"(such as {_shown(regular[place[row]])}); correct it, remove the row, or give another data.step"
         )
     return regular, place
 

@@ -52,7 +52,7 @@ def infer_step(times: Times) -> str:
         SeqsciError: fewer than two rows, or no distance that half of the rows keep; without the file's name.
     """
     if len(times) < 2:
-        raise SeqsciError("one row gives no step in time; give more rows, or step=")
+        raise SeqsciError("one row gives no step in time; give more rows, or data.step")
     gaps = np.diff(times).astype(np.int64)
     if np.median(gaps) >= 27 * DAY and (months := _month_step(times)):
         return months
@@ -61,7 +61,7 @@ def infer_step(times: Times) -> str:
     if counts[best] < SHARE * len(gaps):
         raise SeqsciError(
             f"its times keep no regular distance (the most common, {_written(int(values[best]))}, is kept by "
-            f"{counts[best]} of {len(gaps)} rows); bring the rows to a regular grid, or give step="
+            f"{counts[best]} of {len(gaps)} rows); bring the rows to a regular grid, or give data.step"
         )
     return "1bd" if _is_business(times, gaps) else _written(int(values[best]))
 

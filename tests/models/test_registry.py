@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -21,15 +20,6 @@ from seqsci.nn.head import DirectForecaster, build
 SHAPE = Shape(context=24, horizon=6, channels=3, outputs=2, marks=4, output_index=(0, 2))
 SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "label_length": 8, "dropout": 0.0}
 """Small sizes; an encoder takes those that its settings have."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads only wait for each other on networks this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def settings_of(name: str) -> Any:

@@ -1,0 +1,121 @@
+"""The files of a run folder, as the page and its pictures read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqsci.runs import Run
+
+Floats = NDArray[np.float64]
+Metrics = dict[str, Any]
+
+SERIES_DRAWN = 4
+WINDOWS_DRAWN = 3
+LONG = 192  # steps of a horizon that needs the page's whole width
+
+
+class Material:
+    """The files of one run, read when they are needed; predictions stay on disk."""
+
+    def __init__(self, run: Run, metrics: Metrics) -> None:
+        self.run = run
+        self.metrics = metrics
+        self.recipe = run.recipe
+        self.model: str = metrics["model"]
+        self.targets: list[str] = metrics["data"]["targets"]
+        self.horizon = self.recipe.data.horizon
+        self.long = self.horizon > LONG
+        self.past = min(self.recipe.data.context, max(self.horizon // 2 if self.long else 2 * self.horizon, 48))
+        self.rows = pl.scan_parquet(run.folder / "predictions.parquet")
+        tensors, facts = run.load_weights()
+        frame = facts["frame"]
+        scale = dict(zip(frame["channels"], frame["scale"], strict=True))
+        self.scale: Floats = np.array([scale[name] for name in self.targets])
+        self.radii: dict[int, Floats] = {
+            int(name.removeprefix("conformal.")): tensor.double().numpy() * self.scale
+            for name, tensor in sorted(tensors.items())
+            if name.startswith("conformal.")
+        }
+
+    @property
+    def endless(self) -> list[int]:
+        """Levels for which validation had too few windows: some of their intervals are infinite."""
+        return [level for level, radius in self.radii.items() if not np.isfinite(radius).all()]
+
+    @cached_property
+    def drawn(self) -> list[str]:
+        """A few series, evenly spread over the file's order: the first and the last are among them."""
+        places = np.linspace(0, len(self.targets) - 1, min(SERIES_DRAWN, len(self.targets)))
+        return [self.targets[i] for i in dict.fromkeys(places.round().astype(int).tolist())]
+
+    @cached_property
+    def span(self) -> tuple[Any, Any, int]:
+        """First and last time of the test split's forecasts, and the number of windows."""
+        ds, window = pl.col("ds"), pl.col("window")
+        found = self.rows.select(ds.min().alias("first"), ds.max().alias("last"), window.max() + 1).collect()
+        first, last, count = found.row(0)
+        return first, last, int(count)
+
+    @cached_property
+    def worst(self) -> list[int]:
+        """The windows with the largest mean squared error in scaled units, at least a horizon apart."""
+        found: list[int] = []
+        errors = self._errors(self.rows, "window").sort("error", "window", descending=[True, False])
+        for window in errors["window"]:
+            if all(abs(window - other) >= self.horizon for other in found):
+                found.append(window)
+            if len(found) == WINDOWS_DRAWN:
+                break
+        return found
+
+    def errors_by_series(self, windows: Sequence[int]) -> pl.DataFrame:
+        """`window, unique_id, error` of a few windows, the largest error first."""
+        few = self.rows.filter(pl.col("window").is_in(list(windows)))
+        return self._errors(few, "window", "unique_id").sort("error", "unique_id", descending=[True, False])
+
+    def coverage_by_step(self, level: int) -> pl.DataFrame:
+        """`step, share` of the observed values that lie within the interval."""
+        radius = pl.LazyFrame(
+            {
+                "unique_id": np.tile(self.targets, self.horizon).tolist(),
+                "step": np.repeat(np.arange(1, self.horizon + 1, dtype=np.int16), len(self.targets)),
+                "radius": self.radii[level].reshape(-1),
+            },
+        )
+        inside = ((pl.col("y") - pl.col("yhat")).abs() <= pl.col("radius")).mean().alias("share")
+        joined = self.rows.drop_nulls("y").join(radius, on=["unique_id", "step"])
+        return joined.group_by("step").agg(inside).sort("step").collect()
+
+    def forecasts(self, windows: Iterable[int], series: Iterable[str]) -> pl.DataFrame:
+        """The predictions of a few windows and series."""
+        chosen = pl.col("window").is_in(list(windows)) & pl.col("unique_id").is_in(list(series))
+        return self.rows.filter(chosen).sort("window", "unique_id", "step").collect()
+
+    def truth(self, series: Iterable[str]) -> pl.DataFrame:
+        """`unique_id, ds, y` over the test split: the first step of each window, and all of the last."""
+        once = (pl.col("step") == 1) | (pl.col("window") == self.span[2] - 1)
+        chosen = self.rows.filter(once & pl.col("unique_id").is_in(list(series)))
+        return chosen.select("unique_id", "ds", "y").unique(["unique_id", "ds"]).sort("ds").collect()
+
+    def _errors(self, rows: pl.LazyFrame, *by: str) -> pl.DataFrame:
+        scale = pl.LazyFrame({"unique_id": self.targets, "scale": self.scale})
+        error = (((pl.col("y") - pl.col("yhat")) / pl.col("scale")) ** 2).mean().alias("error")
+        return rows.drop_nulls("y").join(scale, on="unique_id").group_by(by).agg(error).collect()
+
+
+def time_text(moment: Any) -> str:
+    """A time without the zeros that it ends in."""
+    text = f"{moment:%Y-%m-%d %H:%M:%S}"
+    return text.removesuffix(":00").removesuffix(" 00:00")
+
+
+def array(values: Iterable[float | None]) -> Floats:
+    """Numbers of a JSON file, in which null stands for what is not finite."""
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)

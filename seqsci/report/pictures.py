@@ -1,0 +1,249 @@
+"""The pictures of a report."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from seqsci.report.material import WINDOWS_DRAWN, Material, array
+from seqsci.runs import whole
+
+# Okabe and Ito's colours, told apart by every kind of colour vision.
+BLUE, SKY, INK = "#0072B2", "#56B4E9", "#222222"
+RIVALS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00")
+DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1)))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One forecast to draw: a window, a series, and what stands above it."""
+
+    window: int
+    series: str
+    title: str
+
+
+def _draw_scores(material: Material) -> Figure:
+    metrics = material.metrics
+    names = [material.model, *metrics["baselines"]]
+    colours = [BLUE, *(RIVALS[i % len(RIVALS)] for i in range(len(names) - 1))]
+    rows = np.arange(len(names))
+    figure, (left, right) = _figure(10, 1.3 + 0.45 * len(names), columns=2, sharey=True)
+    mse = array([metrics["test"]["mse"], *(result["mse"] for result in metrics["baselines"].values())])
+    left.barh(rows, mse, color=colours, height=0.62)
+    own = array(metrics["test"]["interval"])
+    left.errorbar(mse[:1], rows[:1], xerr=np.abs(own - mse[0])[:, None], color=INK, capsize=4, lw=1.5)
+    for row, value in enumerate(mse):
+        edge = np.fmax(value, own[1]) if row == 0 else value
+        if np.isfinite(edge):
+            left.annotate(f"{value:.3f}", (edge, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    left.set(yticks=rows, xlabel="mean squared error, scaled units")
+    left.set_yticklabels(names, parse_math=False)
+    left.margins(x=0.16)
+    left.invert_yaxis()
+    right.axvline(0, color=INK, lw=1)
+    for row, result in enumerate(metrics["baselines"].values(), start=1):
+        low, high = array(result["difference_interval"])
+        right.plot([low, high], [row, row], color=colours[row], lw=3, solid_capstyle="butt")
+        right.plot(array([result["difference"]]), [row], "o", color=colours[row], ms=7)
+    right.set_xlabel(f"← {material.model} better      {material.model} worse →")
+    right.tick_params(axis="y", length=0)
+    right.margins(x=0.12)
+    left.grid(False, axis="y")
+    return figure
+
+
+def _draw_by_step(material: Material) -> Figure:
+    figure, (axes,) = _figure(9, 3.6)
+    methods = material.metrics["by_step"]
+    steps = np.arange(1, material.horizon + 1)
+    marker = "o" if material.horizon <= 30 else ""
+    for place, (name, errors) in enumerate(methods.items()):
+        own = name == material.model
+        colour = BLUE if own else RIVALS[(place - 1) % len(RIVALS)]
+        dashes = "-" if own else DASHES[(place - 1) % len(DASHES)]
+        width = 2.2 if own else 1.5
+        axes.plot(steps, array(errors), color=colour, ls=dashes, lw=width, marker=marker, ms=3, label=name)
+    axes.set_ylim(bottom=0)
+    _label_steps(axes, material, "mean squared error, scaled", len(methods))
+    return figure
+
+
+def _draw_learning(material: Material) -> Figure | None:
+    history = material.run.history()
+    if not history:
+        return None
+    figure, (axes,) = _figure(7, 3.2)
+    epochs = [record["epoch"] for record in history]
+    for key, name, colour in (("train_loss", "training", RIVALS[0]), ("val_loss", "validation", BLUE)):
+        axes.plot(epochs, array([r.get(key) for r in history]), "o-", ms=4, color=colour, label=name)
+    best = material.metrics["val"]["best_epoch"]
+    axes.axvline(best, color=INK, lw=1, ls=":", label=f"best: epoch {best}")
+    axes.set(xlabel="epoch", ylabel=f"{material.recipe.train.loss.upper()}, scaled")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_above(axes, 3)
+    return figure
+
+
+def _draw_coverage(material: Material) -> Figure | None:
+    if not material.radii:
+        return None
+    figure, (axes,) = _figure(9, 3.2)
+    for place, level in enumerate(sorted(material.radii)):
+        found = material.coverage_by_step(level)
+        colour = (BLUE, *RIVALS)[place % (1 + len(RIVALS))]
+        axes.plot(
+            found["step"],
+            found["share"],
+            "-" if material.long else ".-",
+            color=colour,
+            ms=4,
+            lw=1.5,
+            label=f"{level} % interval",
+        )
+        axes.axhline(level / 100, color=colour, lw=1, ls="--")
+    axes.set_ylim(top=1.02)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+    _label_steps(axes, material, "share inside", len(material.radii))
+    return figure
+
+
+def _draw_spread(material: Material) -> Figure | None:
+    """One series a row, windows evenly spread; the first has its past inside the split."""
+    last = material.span[2] - 1
+    places = np.linspace(min(material.past, last // 2), last, WINDOWS_DRAWN).round().astype(int)
+    windows = list(dict.fromkeys(places.tolist()))
+    panels = [[Panel(window, name, _short(name, 34)) for window in windows] for name in material.drawn]
+    if material.long:
+        panels = [[panels[i % len(panels)][i % len(windows)]] for i in range(max(len(panels), len(windows)))]
+    return _draw_panels(material, panels, share=not material.long)
+
+
+def _draw_worst(material: Material) -> Figure | None:
+    """A window a column, and in it the series with the largest errors; when long, only the worst one."""
+    windows = material.worst
+    ranked = material.errors_by_series(windows)
+    columns = []
+    for window in windows:
+        top = ranked.filter(pl.col("window") == window).head(1 if material.long else WINDOWS_DRAWN)
+        pairs = zip(top["unique_id"], top["error"], strict=True)
+        title = "{}: scaled MSE {:.3g}"
+        columns.append([Panel(window, name, title.format(_short(name, 22), error)) for name, error in pairs])
+    depth = min((len(column) for column in columns), default=0)
+    panels = columns if material.long else [[column[row] for column in columns] for row in range(depth)]
+    return _draw_panels(material, panels, share=False)
+
+
+def _draw_panels(material: Material, panels: list[list[Panel]], *, share: bool) -> Figure | None:
+    if not panels:
+        return None
+    rows, columns = len(panels), len(panels[0])
+    width = 11 if material.long else max(6.5, 3.9 * columns)
+    figure, axes = _figure(width, 0.5 + 2.15 * rows, rows, columns, sharey="row" if share else False)
+    flat = [panel for row in panels for panel in row]
+    series = {panel.series for panel in flat}
+    forecasts = material.forecasts({panel.window for panel in flat}, series)
+    truth = material.truth(series)
+    for place, panel in enumerate(flat):
+        mine = pl.col("unique_id") == panel.series
+        window = forecasts.filter(mine & (pl.col("window") == panel.window))
+        _draw_window(axes[place], material, panel, window, truth.filter(mine))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_window(axes: Axes, material: Material, panel: Panel, window: pl.DataFrame, truth: pl.DataFrame) -> None:
+    begin, times = window["ds"][0], _times(window)
+    past = truth.filter(pl.col("ds") < begin).tail(material.past)
+    observed = pl.concat([past.select("ds", "y"), window.select("ds", "y")])
+    middle = window["yhat"].to_numpy()
+    column = material.targets.index(panel.series)
+    for level, colour in zip(sorted(material.radii, reverse=True), cycle((SKY, BLUE)), strict=False):
+        radius = material.radii[level][:, column]
+        radius = np.where(np.isfinite(radius), radius, np.nan)
+        low, high, label = middle - radius, middle + radius, f"{level} % interval"
+        if len(middle) == 1:
+            axes.vlines(times, low, high, color=colour, alpha=0.4, lw=7, label=label)
+        else:
+            axes.fill_between(times, low, high, color=colour, alpha=0.25, lw=0, label=label)
+    thin = 0.6 if material.long else 1.0
+    dots = "." if observed["y"].null_count() or material.horizon <= 3 else ""
+    name = f"{material.model} forecast"
+    axes.plot(times, middle, color=BLUE, lw=1.8 * thin, marker="." if len(times) <= 3 else "", label=name)
+    y = observed["y"].to_numpy()
+    axes.plot(_times(observed), y, color=INK, lw=1.1 * thin, marker=dots, ms=3, label="observed")
+    axes.axvline(times[0], color=INK, lw=0.8, ls=":")
+    axes.set_title(panel.title, fontsize=9, loc="left", parse_math=False)
+    axes.margins(x=0.01)
+    if len(observed) == 1:
+        axes.set_xlim(begin - timedelta(hours=12), begin + timedelta(hours=12))
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.tick_params(labelsize=8)
+    axes.xaxis.get_offset_text().set_fontsize(8)
+
+
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, sharey: Any = False
+) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).flat)
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(True, color="#dddddd", lw=0.6)
+        each.set_axisbelow(True)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, whole."""
+    with whole(path) as temporary, warnings.catch_warnings():
+        # Names in a script that the font lacks are drawn as boxes; the page itself spells them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(temporary, format="png")
+
+
+def _legend_above(axes: Axes, columns: int) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=9, borderaxespad=0.2)
+
+
+def _label_steps(axes: Axes, material: Material, ylabel: str, lines: int) -> None:
+    axes.set(xlabel=f"steps ahead, {material.metrics['data']['step']} each", ylabel=ylabel)
+    axes.set_xlim(0.5, material.horizon + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_above(axes, lines)
+
+
+def _times(frame: pl.DataFrame) -> NDArray[Any]:
+    return frame["ds"].to_numpy()
+
+
+def _short(name: str, length: int) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+PICTURES = {
+    "scores": _draw_scores,
+    "error_by_step": _draw_by_step,
+    "forecasts": _draw_spread,
+    "worst": _draw_worst,
+    "coverage": _draw_coverage,
+    "learning": _draw_learning,
+}
+"""File name -> what draws it, in the order of the page; None where there is nothing to draw."""
