@@ -123,6 +123,11 @@ def recipes() -> list[str]:
     return names("recipes")
 
 
+def label(name: str) -> str:
+    """A data set or file as it is spoken of: simulated data is always called simulated."""
+    return f"{name} (simulated data)" if name in names("datasets") and card(name).simulated else name
+
+
 def card(name: str) -> Card:
     """The card of the data set `name`.
 

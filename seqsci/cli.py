@@ -280,8 +280,11 @@ def _dotted(tokens: list[str]) -> list[str]:
 
 
 def _outline(recipe: Any) -> str:
+    from seqsci import catalog
+
     data, model = recipe.data, recipe.model
-    return f"{model.name} on {data.name}, context {data.context}, horizon {data.horizon}, target {data.target}"
+    lengths = f"context {data.context}, horizon {data.horizon}"
+    return f"{model.name} on {catalog.label(data.name)}, {lengths}, target {data.target}"
 
 
 def _train(recipe: Any, runs: Path) -> None:

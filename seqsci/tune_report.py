@@ -20,6 +20,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from seqsci import catalog
 from seqsci.recipe import Recipe
 from seqsci.runs import whole
 
@@ -114,6 +115,7 @@ def write_report(study: Study, table: pl.DataFrame, recipe: Recipe, folder: Path
     best = best_trial(study)
     page = _page().render(
         recipe=recipe,
+        data=catalog.label(recipe.data.name),
         best=None if best is None else {"number": best.number, "value": best.value, "said": listed(best.params)},
         counts={state: table["state"].to_list().count(state) for state in ("complete", "pruned", "fail", "running")},
         columns=table.columns,

@@ -85,7 +85,8 @@ def test_bad_input_gets_one_sentence_and_status_2(line, tmp_path, monkeypatch, c
 def test_the_road_of_an_analyst(tmp_path, tiny):
     found = seqsci("forecast", "--data", "demo-electricity", *tiny, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
-    assert "simulated data" in found.stdout
+    assert "informer on demo-electricity (simulated data)" in found.stdout
+    assert "test split of demo-electricity, simulated data" in found.stdout
     for word in ("informer", "last", "seasonal_naive", "ridge", "report: "):
         assert word in found.stdout
     assert "epoch 1/1" in found.stderr

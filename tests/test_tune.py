@@ -104,6 +104,7 @@ def test_report_holds_two_pictures_and_the_leaderboard(done: Sweep) -> None:
 
 def test_report_of_few_trials_says_why_importance_is_left_out(tmp_path: Path) -> None:
     page = sweep(tmp_path, 3).report.read_text(encoding="utf-8")
+    assert "demo-electricity (simulated data)" in page
     assert page.count("data:image/png;base64,") == 1
     assert "it takes at least 8 completed trials" in page
 

@@ -148,7 +148,8 @@ def _place(
         row = int(np.argmax(off))
         raise SeqsciError(
             f"{table.at(row)}: {_shown(times[row])} lies off the regular times, which come every {step} "
-            f"(such as {_shown(regular[place[row]])}); correct it, remove the row, or give another data.step"
+            f"(such as {_shown(regular[place[row]])}); correct it, remove the row, "
+            "set data.irregular to round, or give another data.step"
         )
     return regular, place
 
