@@ -11,7 +11,9 @@ such a process, Python and torch included.
 A speed is printed only when the fast path first proves exact: with all queries kept ProbSparse has to equal
 scaled_dot_product_attention in values and gradients.
 
-To add a section: a function that yields `Case`s, in SECTIONS.
+"seqsci" is what a user gets: the precision that `train.precision: auto` picks on this machine.
+
+To add a section: a function that yields `Case`s, in SECTIONS. The section "quality" stands in quality.py.
 """
 
 from __future__ import annotations
@@ -29,15 +31,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import quality
 import torch
 import torch.nn.functional as F
 from seqsci_kernels.probsparse import probsparse
+from torch import nn
 
 from seqsci.data.batch import Batch, Shape
 from seqsci.models.settings import InformerSettings
 from seqsci.nn.head import build
 from seqsci.nn.memory import steady_heap
-from seqsci.nn.precision import autocast, fast_bfloat16
+from seqsci.nn.precision import autocast, fast_bfloat16, resolve
 
 HEADS, HEAD_WIDTH, FACTOR, BATCH = 8, 64, 5, 32
 Step = Callable[[], object]
@@ -61,7 +65,7 @@ def attention_cases(rounds: int) -> Iterator[Case]:
 
 def training_cases(rounds: int) -> Iterator[Case]:
     """Forward, backward and Adam on 32 windows; width 512, 8 heads, 2 + 1 layers, dropout 0.05."""
-    contenders = ("seqsci", "seqsci bf16", "reference")
+    contenders = ("seqsci", "seqsci fp32", "reference")
     for name in ("multivariate 96/48/24", "univariate 720/168/24"):
         yield Case("training iteration", name, contenders, rounds)
 
@@ -98,10 +102,7 @@ def training_step(name: str, contender: str, reference: str) -> Step:
     if contender == "reference":
         start = torch.cat([values[:, -label:], torch.zeros(BATCH, horizon, channels)], 1)
         inputs: tuple[Any, ...] = (values, times[:, :context], start, times[:, context - label :])
-        network = _import(reference, "models.model").Informer(
-            channels, channels, channels, context, label, horizon, FACTOR, 512, HEADS, 2, 1, 2048, 0.05,
-            embed="timeF",
-        )  # fmt: skip
+        network = published(reference, channels, context, label, horizon, FACTOR)
         optimizer = torch.optim.Adam(network.parameters(), 1e-4)
     else:
         # What seqsci's own training does in a process.
@@ -122,13 +123,21 @@ def training_step(name: str, contender: str, reference: str) -> Step:
         optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
 
     def step() -> None:
-        with autocast("bf16" if contender.endswith("bf16") else "fp32", "cpu"):
+        with autocast(resolve("auto" if contender == "seqsci" else "fp32", "cpu"), "cpu"):
             forecast = network(*inputs)
         (forecast.float() - target).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
+
+
+def published(checkout: str, channels: int, context: int, label: int, horizon: int, factor: int) -> nn.Module:
+    """The authors' network: width 512, 8 heads, 2 + 1 layers, dropout 0.05."""
+    network: nn.Module = _import(checkout, "models.model").Informer(
+        channels, channels, channels, context, label, horizon, factor, 512, HEADS, 2, 1, 2048, 0.05, embed="timeF"
+    )
+    return network
 
 
 def _import(checkout: str, module: str) -> Any:
@@ -148,6 +157,16 @@ def work(section: str, name: str, contender: str, reference: str) -> None:
             start = time.process_time()
             step()
             print(time.process_time() - start, _peak(), _peak() - before, flush=True)
+
+
+def work_quality(contender: str, reference: str, seed: int) -> None:
+    """One contender of the section "quality"."""
+
+    def network(recipe: Any, channels: int) -> nn.Module:
+        data, model = recipe.data, recipe.model
+        return published(reference, channels, data.context, model.label_length, data.horizon, model.factor)
+
+    quality.work(contender, network if contender == "reference" else None, seed)
 
 
 def _peak() -> float:
@@ -224,18 +243,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--reference", default="", help="a checkout of the published Informer")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", choices=sorted(SECTIONS), default=sorted(SECTIONS))
+    known = [*sorted(SECTIONS), "quality"]
+    parser.add_argument("--only", nargs="*", choices=known, default=known)
+    parser.add_argument("--seed", type=int, default=0, help="of the section quality")
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--work-quality", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.work_quality:
+        work_quality(*given.work_quality[:2], int(given.work_quality[2]))
+        return
     if given.work:
         work(*given.work)
         return
     oracle_gate()
     reference = str(Path(given.reference).resolve()) if given.reference else ""
     print(f"torch {torch.__version__}, 1 thread; bfloat16 fast here: {fast_bfloat16('cpu')}; oracle agrees")
-    print(f"{'':24}{'contender':14}{'CPU s':>9}{'seqsci is faster by':>21}{'peak MB':>10}{'extra MB':>10}")
+    if given.only != ["quality"]:
+        print(f"{'':24}{'contender':14}{'CPU s':>9}{'seqsci is faster by':>21}{'peak MB':>10}{'extra MB':>10}")
     section = ""
-    for make in (SECTIONS[name] for name in given.only):
+    for make in (SECTIONS[name] for name in given.only if name != "quality"):
         for case in make(given.rounds):
             if case.section != section:
                 section = case.section
@@ -247,6 +273,10 @@ def main() -> None:
                 label = case.name if contender == "seqsci" else ""
                 row = f"  {label:22}{contender:14}{seconds:9.4f}{ratio:>21}{peak:10.0f}{extra:10.0f}"
                 print(row, flush=True)
+    if "quality" in given.only:
+        print(f"quality for cost: test MSE {quality.GOAL} on ETTh1, multivariate 48/48/24, kept by validation")
+        contenders = ("seqsci", "seqsci fp32", *(["reference"] if reference else []))
+        quality.race(__file__, contenders, reference, given.seed)
 
 
 if __name__ == "__main__":
