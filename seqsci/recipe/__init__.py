@@ -1,0 +1,83 @@
+"""What a run is: frozen dataclasses <-> YAML.
+
+Precedence: field defaults < recipe file < its entry for the chosen horizon < flags. A recipe names things
+from closed sets and never an import path, so that opening a stranger's recipe cannot run code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqsci import catalog, registry
+from seqsci.errors import SeqsciError, nearest
+from seqsci.recipe.blocks import Evaluate, ForecastData, Train, describe
+from seqsci.recipe.build import Recipe, as_tree, build, candidates, check_search
+from seqsci.recipe.text import parse_changes, read
+from seqsci.recipe.trees import merge, nest, whole_number
+
+__all__ = [
+    "Evaluate",
+    "ForecastData",
+    "Recipe",
+    "Train",
+    "as_tree",
+    "build",
+    "candidates",
+    "check_search",
+    "describe",
+    "parse_changes",
+    "read",
+    "resolve",
+]
+
+
+def resolve(
+    task: str,
+    *,
+    data: str | None = None,
+    model: str | None = None,
+    recipe: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, str]:
+    """The recipe of a command, and one sentence that says where it came from.
+
+    A recipe that is not named is the shipped one for that model and data set (`forecast/informer-etth1`;
+    with a single target `forecast/informer-etth1-univariate`), else the model's general one.
+
+    Args:
+        task: the verb.
+        data: data set name or file path; changes `data.name`.
+        model: model name; changes `model.name`.
+        recipe: shipped recipe name or path of a YAML file.
+        changes: dotted path -> value, strongest of all.
+    """
+    changes = dict(changes or {})
+    if data is not None or recipe is None:
+        changes["data.name"] = data or "demo-electricity"
+    if recipe is None:
+        recipe = _choose(task, model or "informer", changes)
+    elif model is not None:
+        changes["model.name"] = model
+    tree = read(recipe)
+    if tree.get("task", task) != task:
+        raise SeqsciError(f"{recipe}: it is a recipe for '{tree['task']}', not for '{task}'")
+    published = tree.pop("horizons", {})
+    note = f"recipe {recipe}"
+    if published:
+        horizon = whole_number(changes.get("data.horizon", tree["data"].get("horizon")), "data.horizon")
+        chosen = min(published, key=lambda known: (abs(known - horizon), known))
+        tree = merge(tree, nest(published[chosen]))
+        exact = chosen == horizon
+        note += f", settings for horizon {chosen}" + ("" if exact else f" (nearest to {horizon})")
+        tree["data"]["horizon"] = horizon
+    return build(merge(tree, nest(changes))), note
+
+
+def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
+    if model not in registry.HOMES:
+        raise SeqsciError(f"model.name: no model '{model}'{nearest(model, registry.HOMES)}")
+    target = str(changes.get("data.target", "all"))
+    univariate = target != "all" and "," not in target and changes.get("data.inputs") != "all"
+    special = f"{task}/{model}-{changes['data.name']}{'-univariate' if univariate else ''}"
+    return special if special in catalog.recipes() else f"{task}/{model}"

@@ -1,0 +1,144 @@
+"""Nested mapping -> checked recipe; whatever does not fit is refused by its dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from seqsci import registry
+from seqsci.errors import SeqsciError, nearest
+from seqsci.models.settings import ModelSettings
+from seqsci.recipe.blocks import Evaluate, ForecastData, Train
+from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment, complete: running it again on the same machine repeats it."""
+
+    task: Literal["forecast"] = "forecast"
+    """The job."""
+    data: ForecastData
+    model: ModelSettings
+    train: Train = field(default_factory=Train)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    search: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Space of `seqsci tune`: {train.lr: {log: [1e-5, 1e-2]}, model.layers: {int: [1, 4]}}."""
+
+    def __post_init__(self) -> None:
+        label = getattr(self.model, "label_length", 0)
+        if getattr(self.model, "decoder", "") == "generative" and label > self.data.context:
+            raise SeqsciError(
+                f"model.label_length: {label} known steps cannot start the decoder when data.context is "
+                f"{self.data.context}; take at most the context"
+            )
+
+    def with_(self, changes: Mapping[str, Any]) -> Recipe:
+        """A copy with dotted paths changed: `recipe.with_({"train.lr": 1e-3})`.
+
+        Raises:
+            SeqsciError: unknown path, wrong type or impossible pair.
+        """
+        return build(merge(as_tree(self), nest(changes)))
+
+    def flat(self) -> Tree:
+        """Dotted path -> value for every field."""
+        return flatten(as_tree(self))
+
+    def to_yaml(self) -> str:
+        """The recipe as a file that `seqsci run` takes."""
+        import yaml
+
+        return yaml.safe_dump(as_tree(self), sort_keys=False, width=100)
+
+
+def build(tree: Tree) -> Recipe:
+    """A checked recipe from a nested mapping.
+
+    Raises:
+        SeqsciError: naming the dotted path and the nearest right name.
+    """
+    tree = expand(tree)
+    _refuse_unknown(tree, Recipe, "")
+    name = (tree.get("model") or {}).get("name", "")
+    if name not in registry.HOMES:
+        raise SeqsciError(f"model.name: no model '{name}'{nearest(str(name), registry.HOMES)}")
+    try:
+        recipe = _adapter().validate_python(tree)
+    except ValidationError as problem:
+        raise SeqsciError(_sentence(problem)) from None
+    check_search(recipe)
+    return recipe
+
+
+def as_tree(recipe: Recipe) -> Tree:
+    """Nested plain mappings and lists."""
+    tree: Tree = plain(asdict(recipe))
+    return tree
+
+
+def check_search(recipe: Recipe) -> None:
+    """Refuse a search space with an unknown path, an unknown law, or a candidate of the wrong type.
+
+    Raises:
+        SeqsciError: naming the entry.
+    """
+    for path, law in recipe.search.items():
+        for candidate in candidates(path, law):
+            tree = merge(as_tree(recipe), nest({path: candidate}))
+            tree["search"] = {}
+            try:
+                build(tree)
+            except SeqsciError as problem:
+                raise SeqsciError(f"search.{path}: {problem}") from None
+
+
+def candidates(path: str, law: Any) -> list[Any]:
+    """Every choice of one entry of a search space, or the two ends of its range."""
+    laws = {"choice", "int", "float", "log"}
+    if not isinstance(law, dict) or len(law) != 1 or not set(law) <= laws:
+        raise SeqsciError(f"search.{path}: give one of choice, int, float or log with a list, not {law!r}")
+    ((kind, values),) = law.items()
+    if not isinstance(values, list | tuple) or not values:
+        raise SeqsciError(f"search.{path}.{kind}: give a list, not {values!r}")
+    if kind == "choice":
+        return list(values)
+    if len(values) != 2:
+        raise SeqsciError(f"search.{path}.{kind}: give the two ends [low, high], not {values!r}")
+    low, high = (number(value, f"search.{path}.{kind}") for value in values)
+    if not low < high or (kind == "log" and low <= 0):
+        raise SeqsciError(f"search.{path}.{kind}: need low < high{', both above 0' if kind == 'log' else ''}")
+    return [int(low), int(high)] if kind == "int" else [low, high]
+
+
+@cache
+def _adapter() -> TypeAdapter[Recipe]:
+    return TypeAdapter(Recipe)
+
+
+def _sentence(problem: ValidationError) -> str:
+    first = problem.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SeqsciError):
+        return str(cause)
+    path = ".".join(str(part) for part in first["loc"])
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+    return f"{path}: {message}{given}"
+
+
+def _refuse_unknown(tree: Any, cls: type, path: str) -> None:
+    if not isinstance(tree, dict):
+        raise SeqsciError(f"{path or 'recipe'}: give settings by name, not {tree!r}")
+    known = {f.name for f in fields(cls)}
+    hints = get_type_hints(cls)
+    for key, value in tree.items():
+        dotted = f"{path}.{key}" if path else str(key)
+        if key not in known:
+            raise SeqsciError(f"{dotted}: no such setting{nearest(str(key), known)}")
+        if is_dataclass(hints[key]):
+            _refuse_unknown(value, hints[key], dotted)
