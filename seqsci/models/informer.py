@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
 from seqsci.models.settings import InformerSettings
-from seqsci.nn.attention import CrossAttention, SelfAttention
+from seqsci.nn.attention import ExactAttention, SelfAttention
 from seqsci.nn.convolution import CircularConv
 from seqsci.nn.dropout import Dropout
 from seqsci.nn.embeddings import DataEmbedding
@@ -142,7 +142,7 @@ class DecoderLayer(nn.Module):
     def __init__(self, settings: InformerSettings, number: int) -> None:
         super().__init__()
         self.self_attention = SelfAttention(settings, number, causal=True, mix=settings.mix)
-        self.cross_attention = CrossAttention(settings.width, settings.heads)
+        self.cross_attention = ExactAttention(settings.width, settings.heads)
         self.feedforward = FeedForward(settings.width, settings.feedforward, settings.dropout)
         self.norm1, self.norm2 = nn.LayerNorm(settings.width), nn.LayerNorm(settings.width)
         self.norm3 = nn.LayerNorm(settings.width)

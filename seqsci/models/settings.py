@@ -53,12 +53,36 @@ class InformerSettings:
     """Head: the paper's generative decoder, or one linear map of the encoder's last states."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise SeqsciError(
-                f"model.heads: {self.heads} heads do not divide model.width {self.width}; "
-                f"take a width that is a multiple of the heads"
-            )
+        _require_heads(self.width, self.heads)
 
 
-ModelSettings = InformerSettings
-"""Every model's settings; a union told apart by `name` once there is more than one model."""
+@dataclass(frozen=True, kw_only=True)
+class T2Settings:
+    """t2, the time-series transformer (Allam & McEwen 2021, arXiv 2105.06178); defaults are the published ones."""
+
+    name: Literal["t2"] = "t2"
+    width: Positive = 32
+    """Width D of every hidden state."""
+    heads: Positive = 16
+    """Attention heads; must divide the width."""
+    layers: Positive = 1
+    """Transformer layers."""
+    feedforward: Positive = 128
+    """Inner width of the position-wise network."""
+    dropout: Fraction = 0.1
+    """Probability that an activation is dropped in training."""
+
+    def __post_init__(self) -> None:
+        _require_heads(self.width, self.heads)
+
+
+ModelSettings = Annotated[InformerSettings | T2Settings, Field(discriminator="name")]
+"""Every model's settings, told apart by `name`."""
+
+
+def _require_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise SeqsciError(
+            f"model.heads: {heads} heads do not divide model.width {width}; "
+            f"take a width that is a multiple of the heads"
+        )

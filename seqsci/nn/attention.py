@@ -144,8 +144,8 @@ class SelfAttention(nn.Module):
         return self.out(y if last is None else y[:, -last:])
 
 
-class CrossAttention(nn.Module):
-    """Exact attention of one sequence to another, H heads (Informer, figure 2: not ProbSparse)."""
+class ExactAttention(nn.Module):
+    """Softmax attention of one sequence to another, or to itself, H heads (Vaswani et al. 2017, eq. 1)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

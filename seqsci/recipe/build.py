@@ -64,9 +64,8 @@ def build(tree: Tree) -> Recipe:
     """
     tree = expand(tree)
     _refuse_unknown(tree, Recipe, "")
-    name = (tree.get("model") or {}).get("name", "")
-    if name not in registry.HOMES:
-        raise SeqsciError(f"model.name: no model '{name}'{nearest(str(name), registry.HOMES)}")
+    model = tree.get("model") or {}
+    _refuse_unknown(model, registry.settings(str(model.get("name", ""))), "model")
     try:
         recipe = _adapter().validate_python(tree)
     except ValidationError as problem:
@@ -125,7 +124,8 @@ def _sentence(problem: ValidationError) -> str:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SeqsciError):
         return str(cause)
-    path = ".".join(str(part) for part in first["loc"])
+    # In a union pydantic names the chosen model as well: ("model", "informer", "heads").
+    path = ".".join(str(part) for part in first["loc"] if part not in registry.HOMES)
     message = first["msg"][:1].lower() + first["msg"][1:]
     given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
     return f"{path}: {message}{given}"
