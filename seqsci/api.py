@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
 from seqsci.nn.precision import resolve
-from seqsci.recipe import Recipe
+from seqsci.recipe import ForecastRecipe, Recipe, as_forecast
 from seqsci.runs import Run, whole
 from seqsci.training.evaluate import evaluate, load_network
 from seqsci.training.fit import device, fit
@@ -124,18 +124,20 @@ def plan(
     recipe: str | Recipe | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int | None = None,
-) -> tuple[Recipe, str]:
+) -> tuple[ForecastRecipe, str]:
     """The resolved recipe of a call and a sentence on where it came from; touches no data."""
     short = {"data.horizon": horizon, "data.target": target, "train.seed": seed}
     changes = {**{key: value for key, value in short.items() if value is not None}, **(settings or {})}
     name = str(data) if isinstance(data, str | Path) else (None if data is None else "frame")
     if isinstance(recipe, Recipe):
         named = {"data.name": name, "model.name": model}
-        return recipe.with_({**{k: v for k, v in named.items() if v is not None}, **changes}), "a given recipe"
-    return recipes.resolve("forecast", data=name, model=model, recipe=recipe, changes=changes)
+        given = recipe.with_({**{k: v for k, v in named.items() if v is not None}, **changes})
+        return as_forecast(given), "a given recipe"
+    resolved, note = recipes.resolve("forecast", data=name, model=model, recipe=recipe, changes=changes)
+    return as_forecast(resolved), note
 
 
-def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
+def start(recipe: ForecastRecipe, runs: str | Path = "runs", source: Any = None) -> Run:
     """A new run folder that can be resumed from anywhere and without the caller: a frame is kept in it.
 
     `data.json` holds where the data came from, its digest, and what reading found out or changed.
@@ -161,7 +163,7 @@ def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
 def finish(run: Run, *, quiet: bool = False) -> Result:
     """Train (or go on from the resume point), score and report; what is already done is not repeated."""
     if not run.complete:
-        recipe = run.recipe
+        recipe = as_forecast(run.recipe)
         prepared = prepare(recipe.data, recipe.evaluate.season)
         if prepared.origin["sha256"] != run.read_json("data.json")["sha256"]:
             raise SeqsciError(
@@ -191,7 +193,7 @@ def predict(run: Run, data: Any = None) -> pl.DataFrame:
     from seqsci.tasks import forecast as task
 
     run.read_json("metrics.json")  # an unfinished run has no intervals yet, and says so
-    recipe = run.recipe
+    recipe = as_forecast(run.recipe)
     tensors, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
     source = recipe.data.name if data is None else data
@@ -312,7 +314,7 @@ def mean_squared_error(run: Run, data: Any) -> float:
     from seqsci.data.windows import Windows, require_windows
     from seqsci.tasks import forecast as task
 
-    recipe = run.recipe
+    recipe = as_forecast(run.recipe)
     _, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
     sequences, _ = load(recipe.data, data, frame.channels)

@@ -195,9 +195,14 @@ def settings(model: str = "informer") -> None:
     from dataclasses import MISSING
 
     from seqsci import registry
-    from seqsci.recipe import Evaluate, ForecastData, Train, describe
+    from seqsci.recipe import ForecastData, ForecastEvaluate, ForecastTrain, describe
 
-    parts = {"data": ForecastData, "model": registry.settings(model), "train": Train, "evaluate": Evaluate}
+    parts = {
+        "data": ForecastData,
+        "model": registry.settings(model),
+        "train": ForecastTrain,
+        "evaluate": ForecastEvaluate,
+    }
     for part, cls in parts.items():
         for name, kind, default, text in describe(cls):
             value = "needed" if default is MISSING else default

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
-from seqsci.recipe import ForecastData, Recipe
+from seqsci.recipe import ForecastData, Recipe, as_forecast
 from seqsci.runs import Run, whole
 from seqsci.tune_report import ENDED, Narrate, best_trial, count_ended, leaderboard, listed, write_report
 
@@ -211,15 +211,17 @@ class _Fit:
             return dataclasses.replace(full, windows=windows)
 
         self._prepared = prepared
-        prepared(recipe.data, recipe.evaluate.season)  # refuse bad data before anything runs
+        first = as_forecast(recipe)
+        prepared(first.data, first.evaluate.season)  # refuse bad data before anything runs
 
     def __call__(self, recipe: Recipe, run: Run, listen: Listen) -> float:
         from seqsci.training.callbacks import Interrupted
         from seqsci.training.fit import fit
 
-        prepared = self._prepared(recipe.data, recipe.evaluate.season)
+        own = as_forecast(recipe)
+        prepared = self._prepared(own.data, own.evaluate.season)
         try:
-            return fit(recipe, prepared, run, listen=listen, quiet=True).best_val
+            return fit(own, prepared, run, listen=listen, quiet=True).best_val
         except Interrupted:
             raise KeyboardInterrupt from None
 

@@ -11,16 +11,22 @@ from typing import Any
 
 from seqsci import catalog, registry
 from seqsci.errors import SeqsciError, nearest
-from seqsci.recipe.blocks import Evaluate, ForecastData, Train, describe
-from seqsci.recipe.build import Recipe, as_tree, build, candidates, check_search
+from seqsci.recipe.blocks import Data, Evaluate, ForecastData, ForecastEvaluate, ForecastTrain, Train, describe
+from seqsci.recipe.build import TASKS, ForecastRecipe, Recipe, as_forecast, as_tree, build, candidates, check_search
 from seqsci.recipe.text import parse_changes, read
 from seqsci.recipe.trees import merge, nest, whole_number
 
 __all__ = [
+    "TASKS",
+    "Data",
     "Evaluate",
     "ForecastData",
+    "ForecastEvaluate",
+    "ForecastRecipe",
+    "ForecastTrain",
     "Recipe",
     "Train",
+    "as_forecast",
     "as_tree",
     "build",
     "candidates",

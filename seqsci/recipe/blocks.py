@@ -18,11 +18,17 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastData:
-    """Which series are read and forecast, and how they are split."""
+class Data:
+    """What every task says of its data."""
 
     name: str
-    """A data set of `seqsci data list`, or the path of a CSV or Parquet file."""
+    """A data set of `seqsci data list`, or the path of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastData(Data):
+    """Which series are read and forecast, and how they are split."""
+
     target: str = "all"
     """Series to forecast: "all", one name, or names with commas between."""
     inputs: Literal["target", "all"] = "target"
@@ -74,8 +80,6 @@ class Train:
     """Learning rate by epoch: halved after each from the second on (the published one), a cosine, or constant."""
     patience: Positive = 3
     """Epochs without a better validation loss after which training stops."""
-    loss: Literal["mse", "mae"] = "mse"
-    """What is minimised, in scaled units."""
     clip: Annotated[float, Field(ge=0)] = 0.0
     """Largest norm of the gradient; 0 for no limit."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -87,23 +91,44 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForecastTrain(Train):
+    """How a forecasting model is trained."""
+
+    loss: Literal["mse", "mae"] = "mse"
+    """What is minimised, in scaled units."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """How the result is judged."""
+
+    resamples: Positive = 2000
+    """Bootstrap resamples behind each confidence interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastEvaluate(Evaluate):
+    """How a forecast is judged."""
 
     levels: tuple[Level, ...] = (80, 95)
     """Coverage in per cent that the forecast intervals aim at."""
     season: Count = 0
     """Steps in a season for the seasonal naive; 0 to take it from the time step."""
-    resamples: Positive = 2000
-    """Bootstrap resamples behind each confidence interval."""
 
 
 def describe(cls: type) -> list[tuple[str, str, Any, str]]:
     """(field, type, default, help) of a settings class, for help texts; help is the string below the field."""
+    helps: dict[str, str] = {}
+    for part in cls.__mro__[:-1]:
+        helps = {**_strings_below(part), **helps}
+    return [(f.name, str(f.type), f.default, helps.get(f.name, "")) for f in fields(cls)]
+
+
+def _strings_below(cls: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
-    helps = {}
-    for statement, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
-            helps[ast.unparse(statement.target)] = " ".join(str(ast.literal_eval(following.value)).split())
-    return [(f.name, str(f.type), f.default, helps.get(f.name, "")) for f in fields(cls)]
+    return {
+        ast.unparse(statement.target): " ".join(str(ast.literal_eval(following.value)).split())
+        for statement, following in zip(body.body, body.body[1:], strict=False)
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr)
+    }

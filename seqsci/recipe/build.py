@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from seqsci import registry
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.settings import ModelSettings
-from seqsci.recipe.blocks import Evaluate, ForecastData, Train
+from seqsci.recipe.blocks import Data, Evaluate, ForecastData, ForecastEvaluate, ForecastTrain, Train
 from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plain
 
 
@@ -20,30 +20,25 @@ from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plai
 class Recipe:
     """One experiment, complete: running it again on the same machine repeats it."""
 
-    task: Literal["forecast"] = "forecast"
+    task: str
     """The job."""
-    data: ForecastData
+    data: Data
     model: ModelSettings
     train: Train = field(default_factory=Train)
     evaluate: Evaluate = field(default_factory=Evaluate)
     search: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Space of `seqsci tune`: {train.lr: {log: [1e-5, 1e-2]}, model.layers: {int: [1, 4]}}."""
 
-    def __post_init__(self) -> None:
-        label = getattr(self.model, "label_length", 0)
-        if getattr(self.model, "decoder", "") == "generative" and label > self.data.context:
-            raise SeqsciError(
-                f"model.label_length: {label} known steps cannot start the decoder when data.context is "
-                f"{self.data.context}; take at most the context"
-            )
-
-    def with_(self, changes: Mapping[str, Any]) -> Recipe:
+    def with_(self, changes: Mapping[str, Any]) -> Self:
         """A copy with dotted paths changed: `recipe.with_({"train.lr": 1e-3})`.
 
         Raises:
             SeqsciError: unknown path, wrong type or impossible pair.
         """
-        return build(merge(as_tree(self), nest(changes)))
+        changed = build(merge(as_tree(self), nest(changes)))
+        if not isinstance(changed, type(self)):
+            raise SeqsciError(f"task: a recipe for '{self.task}' cannot become one for '{changed.task}'")
+        return changed
 
     def flat(self) -> Tree:
         """Dotted path -> value for every field."""
@@ -56,6 +51,39 @@ class Recipe:
         return yaml.safe_dump(as_tree(self), sort_keys=False, width=100)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForecastRecipe(Recipe):
+    """A recipe of `seqsci forecast`."""
+
+    task: Literal["forecast"] = "forecast"
+    data: ForecastData
+    train: ForecastTrain = field(default_factory=ForecastTrain)
+    evaluate: ForecastEvaluate = field(default_factory=ForecastEvaluate)
+
+    def __post_init__(self) -> None:
+        label = getattr(self.model, "label_length", 0)
+        if getattr(self.model, "decoder", "") == "generative" and label > self.data.context:
+            raise SeqsciError(
+                f"model.label_length: {label} known steps cannot start the decoder when data.context is "
+                f"{self.data.context}; take at most the context"
+            )
+
+
+TASKS: dict[str, type[Recipe]] = {"forecast": ForecastRecipe}
+"""Verb -> what a recipe for it may say."""
+
+
+def as_forecast(recipe: Recipe) -> ForecastRecipe:
+    """The recipe as what it has to be.
+
+    Raises:
+        SeqsciError: it is for another task.
+    """
+    if not isinstance(recipe, ForecastRecipe):
+        raise SeqsciError(f"task: this needs a recipe for 'forecast', not for '{recipe.task}'")
+    return recipe
+
+
 def build(tree: Tree) -> Recipe:
     """A checked recipe from a nested mapping.
 
@@ -63,11 +91,14 @@ def build(tree: Tree) -> Recipe:
         SeqsciError: naming the dotted path and the nearest right name.
     """
     tree = expand(tree)
-    _refuse_unknown(tree, Recipe, "")
+    task = tree.get("task", "forecast")
+    if task not in TASKS:
+        raise SeqsciError(f"task: no task '{task}'{nearest(str(task), TASKS)}")
+    _refuse_unknown(tree, TASKS[task], "")
     model = tree.get("model") or {}
     _refuse_unknown(model, registry.settings(str(model.get("name", ""))), "model")
     try:
-        recipe = _adapter().validate_python(tree)
+        recipe = _adapter(task).validate_python(tree)
     except ValidationError as problem:
         raise SeqsciError(_sentence(problem)) from None
     check_search(recipe)
@@ -115,8 +146,8 @@ def candidates(path: str, law: Any) -> list[Any]:
 
 
 @cache
-def _adapter() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)
+def _adapter(task: str) -> TypeAdapter[Recipe]:
+    return TypeAdapter(TASKS[task])
 
 
 def _sentence(problem: ValidationError) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from seqsci.metrics import block_bootstrap, conformal_radius
 from seqsci.models.baselines import Ridge, last_value, seasonal_naive
 from seqsci.nn.head import build
-from seqsci.recipe import Recipe
+from seqsci.recipe import ForecastRecipe
 from seqsci.runs import Run, whole
 from seqsci.tasks.forecast import Score, predict, score
 from seqsci.training.fit import Fitted, device, peak_rss_mb, save_network
@@ -26,7 +26,7 @@ Floats = NDArray[np.floating]
 BATCH = 64
 
 
-def evaluate(recipe: Recipe, prepared: Prepared, run: Run, fitted: Fitted) -> dict[str, Any]:
+def evaluate(recipe: ForecastRecipe, prepared: Prepared, run: Run, fitted: Fitted) -> dict[str, Any]:
     """Score the best weights on the test split, once, and write metrics.json and predictions.parquet.
 
     Everything that is chosen here (the ridge penalty, the width of the intervals) is chosen on validation.
@@ -89,7 +89,7 @@ def evaluate(recipe: Recipe, prepared: Prepared, run: Run, fitted: Fitted) -> di
     return run.read_json("metrics.json")
 
 
-def load_network(recipe: Recipe, shape: Any, run: Run) -> nn.Module:
+def load_network(recipe: ForecastRecipe, shape: Any, run: Run) -> nn.Module:
     """The network of a run with its best weights, on the CPU or GPU at hand, in evaluation mode.
 
     Raises:
@@ -102,7 +102,7 @@ def load_network(recipe: Recipe, shape: Any, run: Run) -> nn.Module:
     return network.to(device()).eval()
 
 
-def _baselines(recipe: Recipe, prepared: Prepared) -> tuple[dict[str, Floats], float]:
+def _baselines(recipe: ForecastRecipe, prepared: Prepared) -> tuple[dict[str, Floats], float]:
     test, horizon = prepared.span("test"), prepared.shape.horizon
     ridge = Ridge(prepared.shape.context, horizon).fit(prepared.span("train"), prepared.span("val"))
     return {
@@ -116,14 +116,14 @@ def _summary(result: Score) -> dict[str, float]:
     return {"mse": result.mse, "mae": result.mae}
 
 
-def _compare(model: Score, rival: Score, recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+def _compare(model: Score, rival: Score, recipe: ForecastRecipe, prepared: Prepared) -> dict[str, Any]:
     """`difference` is the model's MSE less the baseline's: above 0 the model is worse."""
     gap = model.by_window - rival.by_window
     interval = _interval(gap, recipe, prepared)
     return {**_summary(rival), "difference": float(gap.mean()), "difference_interval": interval}
 
 
-def _interval(losses: Floats, recipe: Recipe, prepared: Prepared) -> list[float]:
+def _interval(losses: Floats, recipe: ForecastRecipe, prepared: Prepared) -> list[float]:
     block = max(prepared.shape.horizon, prepared.frame.season)
     settings = recipe.evaluate
     return list(block_bootstrap(losses, block, resamples=settings.resamples, seed=recipe.train.seed))

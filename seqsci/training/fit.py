@@ -22,7 +22,7 @@ from seqsci.errors import SeqsciError
 from seqsci.nn.head import build
 from seqsci.nn.memory import steady_heap
 from seqsci.nn.precision import resolve
-from seqsci.recipe import Recipe
+from seqsci.recipe import ForecastRecipe
 from seqsci.runs import Run
 from seqsci.tasks.forecast import ForecastTask
 from seqsci.training.callbacks import Interrupted, KeepBest, Narrate, ResumePoints, check_resume_point
@@ -39,7 +39,7 @@ class Fitted:
 
 
 def fit(
-    recipe: Recipe,
+    recipe: ForecastRecipe,
     prepared: Prepared,
     run: Run,
     *,
