@@ -73,7 +73,8 @@ class Shape:
     """What a model must know of its data before it is built.
 
     `context` L, `horizon` H, `channels` C read, `outputs` C_out forecast, `marks` T;
-    `output_index (C_out,)`: which of the C channels are forecast.
+    `output_index (C_out,)`: which of the C channels are forecast; `level`: what is taken off a window first,
+    "none", "last" or "mean".
     """
 
     context: int
@@ -82,3 +83,4 @@ class Shape:
     outputs: int
     marks: int
     output_index: tuple[int, ...]
+    level: str = "none"

@@ -39,6 +39,9 @@ class ForecastData(Data):
     """Steps the model sees."""
     horizon: Positive = 24
     """Steps it forecasts."""
+    level: Literal["none", "last", "mean"] = "none"
+    """What is taken off each series of a window before the model sees it and put back on its forecast: nothing,
+    the last value of the context, or its mean. It helps where the level of a series drifts."""
     split: str = "auto"
     """"auto" (the data set's own, else 0.7,0.1,0.2), three fractions "0.7,0.1,0.2" for training, validation
     and test, or two dates "2018-01-01,2018-04-01" at which validation and test begin."""

@@ -179,6 +179,7 @@ def make_shape(data: ForecastData, frame: Frame, marks: int) -> Shape:
         outputs=len(frame.targets),
         marks=marks,
         output_index=frame.output_index,
+        level=data.level,
     )
 
 
