@@ -16,9 +16,10 @@ from sklearn.base import BaseEstimator
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
+from seqsci.files import whole
 from seqsci.nn.precision import resolve
 from seqsci.recipe import ForecastRecipe, Recipe, as_forecast
-from seqsci.runs import Run, whole
+from seqsci.runs import Run
 from seqsci.training.evaluate import evaluate, load_network
 from seqsci.training.fit import device, fit
 from seqsci.training.prepare import Frame, future_window, load, make_shape, prepare

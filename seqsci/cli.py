@@ -112,7 +112,7 @@ def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = N
         .parquet or .csv file to write; without it the table is printed.
     """
     from seqsci.api import open_run
-    from seqsci.runs import whole
+    from seqsci.files import whole
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")

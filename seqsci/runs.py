@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
+from seqsci.files import whole
 from seqsci.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,26 +20,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of the folder's layout; a newer one is refused with advice."""
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place, synced to disk, when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; results are as readable as the folder's other files.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

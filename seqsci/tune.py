@@ -29,8 +29,9 @@ from optuna.trial import FrozenTrial, Trial
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
+from seqsci.files import whole
 from seqsci.recipe import ForecastData, Recipe, as_forecast
-from seqsci.runs import Run, whole
+from seqsci.runs import Run
 from seqsci.tune_report import ENDED, Narrate, best_trial, count_ended, leaderboard, listed, write_report
 
 NAME = "seqsci"

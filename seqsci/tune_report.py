@@ -21,8 +21,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from seqsci import catalog
+from seqsci.files import whole
 from seqsci.recipe import Recipe
-from seqsci.runs import whole
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"

@@ -7,7 +7,8 @@ import torch
 
 from seqsci import recipe
 from seqsci.errors import SeqsciError
-from seqsci.runs import SCHEMA, Run, whole
+from seqsci.files import whole
+from seqsci.runs import SCHEMA, Run
 
 
 @pytest.fixture

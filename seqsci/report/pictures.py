@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from seqsci.files import whole
 from seqsci.report.material import WINDOWS_DRAWN, Material, array
-from seqsci.runs import whole
 
 # Okabe and Ito's colours, told apart by every kind of colour vision.
 BLUE, SKY, INK = "#0072B2", "#56B4E9", "#222222"

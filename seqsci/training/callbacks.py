@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seqsci.errors import SeqsciError
-from seqsci.runs import Run, whole
+from seqsci.files import whole
+from seqsci.runs import Run
 
 PLAIN_SECONDS = 30.0
 """Between two lines of progress when the output is not a terminal."""

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from seqsci.files import whole
 from seqsci.metrics import block_bootstrap, conformal_radius
 from seqsci.models.baselines import Ridge, last_value, seasonal_naive
 from seqsci.nn.head import build
 from seqsci.recipe import ForecastRecipe
-from seqsci.runs import Run, whole
+from seqsci.runs import Run
 from seqsci.tasks.forecast import Score, predict, score
 from seqsci.training.fit import Fitted, device, peak_rss_mb, save_network
 from seqsci.training.prepare import Prepared
