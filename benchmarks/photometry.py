@@ -1,6 +1,6 @@
-"""Gaussian processes of light curves beside scikit-learn (and george, where installed), on one CPU thread.
+"""Light curves on one CPU thread: Gaussian processes beside scikit-learn (and george, where installed), and reading.
 
-    python benchmarks/photometry.py --data FOLDER [--rounds 3] [--only gp]
+    python benchmarks/photometry.py --data FOLDER [--rounds 3] [--only gp reading]
 
 FOLDER holds plasticc_real_*_lightcurves.csv: real PLAsTiCC objects. What is printed: medians of CPU seconds of the
 process, contenders taking turns, and ratios within one run. Each fits amplitude and time scale and evaluates mean and
@@ -33,30 +33,14 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from seqsci.domains import photometry
 from seqsci.domains.photometry import gp, gp_process
-from seqsci.domains.photometry.table import BANDS, OBJECTS, LightCurves, Units
-
-SCHEMA = {"object_id": pl.String, "passband": pl.Int8, "flux": pl.Float64, "flux_err": pl.Float64}
 
 
-def read(folder: Path) -> LightCurves:
+def read(folder: Path) -> photometry.LightCurves:
     """The real objects in FOLDER."""
-    parts = [pl.read_csv(p, schema_overrides=SCHEMA) for p in sorted(folder.glob("plasticc_real_*_lightcurves.csv"))]
-    if not parts:
+    files = sorted(folder.glob("plasticc_real_*_lightcurves.csv"))
+    if not files:
         raise SystemExit(f"{folder}: no plasticc_real_*_lightcurves.csv in it")
-    names = dict(enumerate(BANDS))
-    table = pl.concat(parts).select(
-        "object_id",
-        time=pl.col("mjd_rel").cast(pl.Float64),
-        band=pl.col("passband").replace_strict(names, return_dtype=pl.String),
-        flux="flux",
-        flux_error="flux_err",
-        detected=pl.col("detected").cast(pl.Boolean),
-    )
-    table = table.sort("object_id", "time", maintain_order=True)
-    ids = table["object_id"].unique(maintain_order=True)
-    empty = {name: pl.Series([None] * len(ids), dtype=kind) for name, kind in OBJECTS.items() if name != "object_id"}
-    objects = pl.DataFrame({"object_id": ids, **empty})
-    return LightCurves(observations=table, objects=objects, units=Units(), bands=BANDS)
+    return photometry.read(files)
 
 
 def sklearn_fit(o: gp_process.Trimmed, restarts: int) -> tuple[float, np.ndarray, np.ndarray]:
