@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIPFLAGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all lint notebooks clean
+.PHONY: demo test test-all lint clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
