@@ -10,23 +10,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqsci.api import Forecaster, Result, forecast, open_run, tune
+    from seqsci.api import Result, classify, forecast, open_run, tune
     from seqsci.errors import SeqsciError
+    from seqsci.estimators import Classifier, Forecaster
 
 # Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
 # OpenMP reads this when torch is first imported; a value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
-    "Forecaster": "seqsci.api",
+    "Classifier": "seqsci.estimators",
+    "Forecaster": "seqsci.estimators",
     "Result": "seqsci.api",
+    "classify": "seqsci.api",
     "forecast": "seqsci.api",
     "open_run": "seqsci.api",
     "tune": "seqsci.api",
     "SeqsciError": "seqsci.errors",
 }
 
-__all__ = ["Forecaster", "Result", "SeqsciError", "forecast", "open_run", "tune"]
+__all__ = ["Classifier", "Forecaster", "Result", "SeqsciError", "classify", "forecast", "open_run", "tune"]
 
 
 def __getattr__(name: str) -> Any:

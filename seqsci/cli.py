@@ -17,10 +17,12 @@ from seqsci.errors import SeqsciError
 HELP = """Time series and scientific sequences through one zoo of sequence models.
 
 A first try without any data:  seqsci forecast --data demo-electricity
+                               seqsci classify --data demo-photometry
 Your own table:                seqsci forecast --data my.csv --horizon 24
+                               seqsci classify --data curves.csv --objects objects.csv
 """
 SETTINGS = """Every field of a recipe is a flag by its dotted path, e.g. `--train.lr 1e-4 --model.layers 3
---data.context 168 --data.split 2018-01-01,2018-04-01`; `seqsci settings` lists them all."""
+--data.context 168 --data.split 2018-01-01,2018-04-01`; `seqsci settings TASK` lists them all."""
 
 app = App(name="seqsci", help=HELP, version_flags=["--version"], help_format="plaintext")
 data_app = App(name="data", help="Data sets: list, inspect, fetch and check.", help_format="plaintext")
@@ -71,6 +73,47 @@ def forecast(
     _train(resolved, runs)
 
 
+@app.command(help_epilogue=SETTINGS)
+def classify(
+    *,
+    data: str | None = None,
+    model: str | None = None,
+    objects: str | None = None,
+    label: str | None = None,
+    recipe: str | None = None,
+    seed: int | None = None,
+    runs: Path = Path("runs"),
+    set: Set = (),
+) -> None:
+    """Train a classifier of light curves, score it beside its baselines, and write a report.
+
+    Parameters
+    ----------
+    data
+        A name of `seqsci data list`, or a CSV, Parquet or SNANA file (several with commas between): one row per
+        observation, or one per object with lists. Without it: simulated light curves.
+    model
+        A name of `seqsci models`; t2 by default.
+    objects
+        File with one row per object (its label and redshift), where they do not stand among the observations.
+    label
+        Column of the class.
+    recipe
+        A name of `seqsci recipes` or a YAML file; by default the one made for this model and data set.
+    seed
+        Seed of everything random in the run.
+    runs
+        Folder that the run folder is made in.
+    """
+    from seqsci.recipe import parse_changes, resolve
+
+    given = {"data.objects": objects, "data.label": label, "train.seed": seed}
+    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    resolved, note = resolve("classify", data=data, model=model, recipe=recipe, changes=changes)
+    print(f"{note}: {_outline(resolved)}", flush=True)
+    _train(resolved, runs)
+
+
 @app.command(name="run", help_epilogue=SETTINGS)
 def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> None:
     """Run a recipe file; the recipe.yaml of a run folder repeats that run.
@@ -102,12 +145,12 @@ def resume(run: RunFolder) -> None:
 
 @app.command
 def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = None) -> None:
-    """Forecast past the end of a file with a trained run, with dates, units and intervals.
+    """What a trained run says of new data: forecasts past the end of a file, or class probabilities of objects.
 
     Parameters
     ----------
     data
-        CSV or Parquet with the columns of the training data; by default the training data itself.
+        A file with the columns of the training data; by default the training data itself.
     output
         .parquet or .csv file to write; without it the table is printed.
     """
@@ -122,8 +165,7 @@ def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = N
         return
     with whole(output) as path:
         (table.write_csv if output.suffix == ".csv" else table.write_parquet)(path)
-    series, first, last = table["unique_id"].n_unique(), *table["ds"].sort()[[0, -1]]
-    print(f"{output}: {table.height} rows, {series} series, {first} to {last}")
+    print(f"{output}: {_contents(table)}")
 
 
 @app.command
@@ -164,7 +206,7 @@ def tune(
     """
     from seqsci.recipe import parse_changes, resolve
 
-    resolved, note = resolve("forecast", data=data, recipe=recipe, changes=parse_changes(set))
+    resolved, note = resolve("", data=data, recipe=recipe, changes=parse_changes(set))
     print(f"{note}: {_outline(resolved)}", flush=True)
     from seqsci.tune import tune as sweep
 
@@ -190,21 +232,29 @@ def recipes() -> None:
 
 
 @app.command
-def settings(model: str = "informer") -> None:
-    """Every field of a recipe with its default, and what it means."""
+def settings(task: str = "forecast", *, model: str | None = None) -> None:
+    """Every field of a task's recipe with its default, and what it means.
+
+    Parameters
+    ----------
+    task
+        forecast or classify.
+    model
+        A name of `seqsci models`; by default the task's first.
+    """
     from dataclasses import MISSING
+    from typing import get_type_hints
 
     from seqsci import registry
-    from seqsci.recipe import ForecastData, ForecastEvaluate, ForecastTrain, describe
+    from seqsci.errors import nearest
+    from seqsci.recipe import FIRST, TASKS, describe
 
-    parts = {
-        "data": ForecastData,
-        "model": registry.settings(model),
-        "train": ForecastTrain,
-        "evaluate": ForecastEvaluate,
-    }
-    for part, cls in parts.items():
-        for name, kind, default, text in describe(cls):
+    if task not in TASKS:
+        raise SeqsciError(f"settings: no task '{task}'{nearest(task, TASKS)}")
+    blocks = get_type_hints(TASKS[task])
+    blocks["model"] = registry.settings(model or FIRST[task][1])
+    for part in ("data", "model", "train", "evaluate"):
+        for name, kind, default, text in describe(blocks[part]):
             value = "needed" if default is MISSING else default
             print(f"--{part}.{name}  [{kind}; {value}]\n      {text}")
 
@@ -288,8 +338,18 @@ def _outline(recipe: Any) -> str:
     from seqsci import catalog
 
     data, model = recipe.data, recipe.model
-    lengths = f"context {data.context}, horizon {data.horizon}"
-    return f"{model.name} on {catalog.label(data.name)}, {lengths}, target {data.target}"
+    if recipe.task == "forecast":
+        what = f"context {data.context}, horizon {data.horizon}, target {data.target}"
+    else:
+        what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
+    return f"{model.name} on {catalog.label(data.name)}, {what}"
+
+
+def _contents(table: Any) -> str:
+    """A predicted table in some words."""
+    if "unique_id" not in table.columns:
+        return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
+    return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
 
 
 def _train(recipe: Any, runs: Path) -> None:
@@ -317,21 +377,16 @@ def _show(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    metrics = result.metrics
-    simulated = ", simulated data" if metrics["data"]["simulated"] else ""
-    title = f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units"
-    table = Table(title=title, title_justify="left")
-    for column in ("method", "MSE", "MAE", "MSE of model less this [95 %]"):
-        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
-    for row in result.table.iter_rows(named=True):
-        gap = "" if row["difference"] is None else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-        table.add_row(row["method"], f"{row['mse']:.4f}", f"{row['mae']:.4f}", gap)
+    from seqsci.report import summary
+
+    told = summary(result.metrics)
+    table = Table(title=told.title, title_justify="left")
+    for place, column in enumerate(told.columns):
+        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
+    for row in told.rows:
+        table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
-    for sentence in result.verdicts:
+    for sentence in told.sentences:
         console.print(sentence, highlight=False)
-    coverage = ", ".join(
-        f"{level} % aimed, {100 * value:.1f} % reached" for level, value in metrics["coverage"].items()
-    )
-    print(f"intervals on test: {coverage}")
     print(f"report: {result.folder / 'report.html'}")

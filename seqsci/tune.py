@@ -10,10 +10,10 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, Trial
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
 from seqsci.files import whole
-from seqsci.recipe import ForecastData, Recipe, as_forecast
+from seqsci.recipe import Recipe
 from seqsci.runs import Run
 from seqsci.tune_report import ENDED, Narrate, best_trial, count_ended, leaderboard, listed, write_report
 
@@ -119,7 +119,7 @@ def tune(
     journal = storage or folder / "journal.log"
     fit = train or _Fit(recipe, source)
     if source is not None:
-        recipe = recipe.with_({"data.name": _keep(source, folder / "data.parquet")})
+        recipe = recipe.with_(_keep(recipe, source, folder))
     with _silent():
         study = _join(journal, recipe, seed)
         ended = count_ended(study)
@@ -200,29 +200,30 @@ def suggest(trial: Trial, search: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 class _Fit:
-    """Training as `seqsci run` does it, without test windows; equal data blocks share their data."""
+    """Training as `seqsci run` does it, without the test split; equal data blocks share their data."""
 
     def __init__(self, recipe: Recipe, source: Any) -> None:
-        from seqsci.training.prepare import Prepared, prepare
+        from seqsci.training.prepared import Prepared, job
 
-        @lru_cache(maxsize=2)
-        def prepared(data: ForecastData, season: int) -> Prepared:
-            full = prepare(data, season, source)
-            windows = {name: full.windows[name] for name in ("train", "val")}
-            return dataclasses.replace(full, windows=windows)
+        self._known: dict[str, Prepared] = {}
+        self._prepare: Callable[[Recipe], Prepared] = lambda own: job(own).prepare(own, source).without_test()
+        self._prepared(recipe)  # refuse bad data before anything runs
 
-        self._prepared = prepared
-        first = as_forecast(recipe)
-        prepared(first.data, first.evaluate.season)  # refuse bad data before anything runs
+    def _prepared(self, recipe: Recipe) -> Any:
+        """Data of the last two different data blocks."""
+        key = repr((recipe.data, recipe.evaluate))
+        if key not in self._known:
+            while len(self._known) > 1:
+                del self._known[next(iter(self._known))]
+            self._known[key] = self._prepare(recipe)
+        return self._known[key]
 
     def __call__(self, recipe: Recipe, run: Run, listen: Listen) -> float:
         from seqsci.training.callbacks import Interrupted
         from seqsci.training.fit import fit
 
-        own = as_forecast(recipe)
-        prepared = self._prepared(own.data, own.evaluate.season)
         try:
-            return fit(own, prepared, run, listen=listen, quiet=True).best_val
+            return fit(recipe, self._prepared(recipe), run, listen=listen, quiet=True).best_val
         except Interrupted:
             raise KeyboardInterrupt from None
 
@@ -366,16 +367,18 @@ def _folder(recipe: Recipe, root: Path, storage: Path | None) -> Path:
     return folder.with_name(f"{folder.name}-{storage.stem}")
 
 
-def _keep(source: Any, path: Path) -> str:
-    """Write a frame beside the sweep, so that other workers and best.yaml find it."""
-    import narwhals as nw
+def _keep(recipe: Recipe, source: Any, folder: Path) -> Mapping[str, str]:
+    """Write a caller's frames beside the sweep, so that other workers and best.yaml find them."""
+    from seqsci.training.prepared import job
 
-    frame = nw.from_native(source).to_polars()
-    if path.is_file() and not pl.read_parquet(path).equals(frame):
-        raise SeqsciError(f"{path}: the sweep there was begun with another frame; choose another folder for runs")
-    with whole(path) as temporary:
-        frame.write_parquet(temporary)
-    return str(path.resolve())
+    with tempfile.TemporaryDirectory() as other:
+        for path in job(recipe).keep(source, Path(other)).values():
+            old = folder / Path(path).name
+            if old.is_file() and not pl.read_parquet(old).equals(pl.read_parquet(path)):
+                raise SeqsciError(
+                    f"{old}: the sweep there was begun with another frame; choose another folder for runs"
+                )
+    return job(recipe).keep(source, folder)
 
 
 def _write(study: Study, recipe: Recipe, folder: Path, journal: Path) -> Sweep:

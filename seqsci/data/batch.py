@@ -23,7 +23,9 @@ class Sequences:
     `channels (C,)` the columns. `known (N, K)` holds what is known of the future as well (covariates),
     named by `known_names`; it may be longer than the observations: the last `tail` rows of each sequence
     hold only these. `step` is the regular distance in time as polars writes it ("1h", "15m", "1mo"), or ""
-    where there is none; `notes` says in plain sentences what reading has changed.
+    where there is none; `notes` says in plain sentences what reading has changed. `kinds (N,)` says which of some
+    kinds a row is (a light curve's passband), and `static (S, K)`, named by `static_names`, what holds for a whole
+    sequence, NaN where it is not known.
     """
 
     values: NDArray[np.float64]
@@ -37,25 +39,33 @@ class Sequences:
     tail: int = 0
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    kinds: NDArray[np.int64] | None = None
+    static: NDArray[np.float64] | None = None
+    static_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Tensors of B windows. Scaled units.
+    """Tensors of B windows or whole sequences. Scaled units.
 
     `values (B, L, C)`: the context; an unobserved entry repeats the last observed one (0 before the first).
     `mask (B, L)`: True where at least one channel was observed.
-    `times (B, L, T)`: calendar marks in [-0.5, 0.5], then the known covariates.
-    `future_times (B, H, T)`: the same for the steps to forecast.
-    `target (B, H, C_out)` and `target_mask`, True where observed; None when there is nothing to compare with.
-    `index (B,)`: number of the window in its split.
+    `times (B, L, T)`: calendar marks in [-0.5, 0.5], then the known covariates; or (B, L, 1) days.
+    `index (B,)`: number of the window or sequence in its split.
+    `future_times (B, H, T)`: the marks of the steps to forecast.
+    `kinds (B, L)`: which of V kinds a step is, such as its passband.
+    `static (B, S)`: what holds for the whole sequence.
+    `target (B, H, C_out)` and `target_mask`, True where observed, or `target (B,)` classes, -1 for unknown; None
+    when there is nothing to compare with.
     """
 
     values: Tensor
     mask: Tensor
     times: Tensor
-    future_times: Tensor
     index: Tensor
+    future_times: Tensor | None = None
+    kinds: Tensor | None = None
+    static: Tensor | None = None
     target: Tensor | None = None
     target_mask: Tensor | None = None
 
@@ -84,3 +94,17 @@ class Shape:
     marks: int
     output_index: tuple[int, ...]
     level: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceShape:
+    """What a classifier must know of its data before it is built.
+
+    `context` most steps of a sequence, `channels` C, `kinds` V of a step (0: no kinds), `static` S, `classes` K.
+    """
+
+    context: int
+    channels: int
+    kinds: int
+    static: int
+    classes: int

@@ -6,21 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from seqsci.data.batch import Batch
 
+MIXED = 16
+"""Batches that are filled together when sequences of similar length share a batch."""
+
 
 class Walk(Iterator[int]):
     """The order of one epoch, with a place in it that can be saved: a function of seed and epoch alone."""
 
-    def __init__(self, count: int, seed: int, epoch: int) -> None:
-        self.count, self.seed = count, seed
+    def __init__(self, order: EpochOrder, epoch: int) -> None:
+        self.make = order.permutation
         self.load_state_dict({"epoch": epoch, "position": 0})
 
     def __next__(self) -> int:
-        if self.position == self.count:
+        if self.position == len(self.order):
             raise StopIteration
         self.position += 1
         return self.order[self.position - 1]
@@ -32,8 +36,7 @@ class Walk(Iterator[int]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """From the resume point: Lightning sets the epoch only after it has asked for the first batch."""
         self.epoch, self.position = state["epoch"], state["position"]
-        generator = torch.Generator().manual_seed((self.seed << 20) + self.epoch)
-        self.order: list[int] = torch.randperm(self.count, generator=generator).tolist()
+        self.order: list[int] = self.make(self.epoch).tolist()
 
 
 class EpochOrder(Sampler[int]):
@@ -41,26 +44,50 @@ class EpochOrder(Sampler[int]):
 
     A generator that lives on from epoch to epoch would have to be restored to the bit; this one needs only the
     number of the epoch.
+
+    Args:
+        count: items.
+        seed: of all epochs.
+        size: items of a batch.
+        lengths: (count,) steps of each item; with them, items of similar length share a batch, so that little is
+            padded, and the batches come in random order.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, size: int = 1, lengths: Tensor | None = None) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
+        self.size, self.lengths = size, lengths
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Walk:
-        return Walk(self.count, self.seed, self.epoch)
+        return Walk(self, self.epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Called before each epoch."""
         self.epoch = epoch
 
+    def permutation(self, epoch: int) -> Tensor:
+        """(count,) the order of an epoch."""
+        generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
+        order = torch.randperm(self.count, generator=generator)
+        if self.lengths is None:
+            return order
+        parts = torch.split(order, self.size * MIXED)
+        order = torch.cat([part[self.lengths[part].argsort(stable=True)] for part in parts])
+        full = self.count // self.size
+        batches = order[: full * self.size].view(full, self.size)
+        # The batch that is not full stays the last one.
+        shuffled = batches[torch.randperm(full, generator=generator)]
+        return torch.cat([shuffled.flatten(), order[full * self.size :]])
 
-def loader(data: Dataset[Batch], size: int, *, seed: int | None = None) -> StatefulDataLoader[Batch]:
+
+def loader(
+    data: Dataset[Batch], size: int, *, seed: int | None = None, lengths: Tensor | None = None
+) -> StatefulDataLoader[Batch]:
     """Batches of `size`, in the order of `EpochOrder` when a seed is given, else as they are; none is dropped."""
     count = len(data)  # type: ignore[arg-type] # torch's Dataset does not declare it
-    sampler = None if seed is None else EpochOrder(count, seed)
+    sampler = None if seed is None else EpochOrder(count, seed, size, lengths)
     return StatefulDataLoader(data, batch_size=size, sampler=sampler, collate_fn=_as_is)
 
 

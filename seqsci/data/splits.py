@@ -1,7 +1,12 @@
-"""Which rows train, which validate, which test. Always in the order of time, so that no fit sees the future."""
+"""Which rows or sequences train, which validate, which test.
+
+Rows of one series are split in the order of time, so that no fit sees the future; whole sequences at random, class
+by class, those of one group together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,3 +85,54 @@ def parse(text: str, times: NDArray[np.generic]) -> Splits:
             f"data.split: '{text}' is neither three fractions nor two dates; write 0.7,0.1,0.2 or 2018-01-01,2018-04-01"
         ) from None
     return fractions(train, val, test, len(times))
+
+
+def parse_shares(text: str) -> tuple[float, float, float]:
+    """Three shares for whole sequences, as a recipe or flag gives them.
+
+    Raises:
+        SeqsciError: not three positive numbers with sum 1.
+    """
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError:
+        train = val = test = 0.0
+    if min(train, val, test) <= 0 or abs(train + val + test - 1) > 1e-9:
+        raise SeqsciError(
+            f"data.split: '{text}' is not three positive shares with sum 1, such as 0.7,0.15,0.15, nor redshift<0.4"
+        )
+    return train, val, test
+
+
+def stratified(
+    labels: Sequence[str], groups: Sequence[str | None], shares: Sequence[float], seed: int
+) -> list[NDArray[np.int64]]:
+    """Sequences dealt to splits at random, in equal shares of each class; those of one group stay together.
+
+    Args:
+        labels: (S,) class of each sequence.
+        groups: (S,) what it belongs to (such as the object that it was made from); None: it stands alone.
+        shares: of the splits, sum 1; a split takes as near to its share of a class as whole groups allow.
+        seed: of the deal.
+
+    Returns:
+        For each split, the sorted numbers of its sequences.
+    """
+    draw = np.random.default_rng(seed)
+    names = [f"g{group}" if group is not None else f"s{i}" for i, group in enumerate(groups)]
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        places.setdefault(name, []).append(i)
+    by_class: dict[str, list[list[int]]] = {}
+    for members in places.values():
+        by_class.setdefault(labels[members[0]], []).append(members)
+    dealt: list[list[int]] = [[] for _ in shares]
+    for label in sorted(by_class):
+        units = by_class[label]
+        total = sum(map(len, units))
+        filled = np.zeros(len(shares))
+        for k in draw.permutation(len(units)):
+            split = int(np.argmax(np.array(shares) * total - filled))
+            dealt[split] += units[k]
+            filled[split] += len(units[k])
+    return [np.sort(np.array(part, dtype=np.int64)) for part in dealt]

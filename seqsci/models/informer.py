@@ -89,6 +89,7 @@ class InformerEncoder(nn.Module):
 
     causal = False
     recurrent = False
+    fixed_length = True  # the number of kept queries and the ring of the convolutions go by the length
 
     def __init__(self, settings: InformerSettings) -> None:
         super().__init__()
@@ -166,6 +167,11 @@ class Informer(nn.Module):
         SeqsciError: a label longer than the context, or an encoder too deep for it.
     """
 
+    @staticmethod
+    def wanted(settings: InformerSettings) -> bool:
+        """Whether the paper's network is asked for."""
+        return settings.decoder == "generative"
+
     def __init__(self, settings: InformerSettings, shape: Shape) -> None:
         super().__init__()
         if settings.label_length > shape.context:
@@ -198,6 +204,7 @@ class Informer(nn.Module):
     def _start(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Values (B, label + H, C) and marks (B, label + H, T) that the decoder reads."""
         known = batch.values[:, -self.label_length :]
+        assert batch.future_times is not None
         values = F.pad(known, (0, 0, 0, self.horizon))
         return values, torch.cat([batch.times[:, -self.label_length :], batch.future_times], 1)
 

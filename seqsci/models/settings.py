@@ -71,6 +71,11 @@ class T2Settings:
     """Inner width of the position-wise network."""
     dropout: Fraction = 0.1
     """Probability that an activation is dropped in training."""
+    embedding: Literal["time", "published"] = "time"
+    """How a light curve goes in: each observation with its time, passband and error, or the points of a Gaussian
+    process by their number, as published (data.input gp). Forecasting does not read it."""
+    redshift: Literal["rows", "channels"] = "rows"
+    """Published embedding: the redshift and its error as two rows more, or as two channels more."""
 
     def __post_init__(self) -> None:
         _require_heads(self.width, self.heads)

@@ -1,6 +1,6 @@
-"""From values and calendar marks to vectors.
+"""From values and times to vectors.
 
-B batch, L length, C channels, T marks, D width.
+B batch, L length, C channels, T marks, V kinds, S static features, D width.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqsci.data.batch import Batch
 from seqsci.nn.dropout import Dropout
 
 
@@ -61,3 +62,54 @@ class DataEmbedding(nn.Module):
         x = F.linear(x, torch.cat([self.token, self.marks], 1), self.bias)
         positions = sinusoid(values.shape[1], x.shape[-1], x.device)
         return self.dropout(x.add_(positions.to(x.dtype)))
+
+
+class TimeCode(nn.Module):
+    """Sine and cosine of a time at periods from SHORTEST to LONGEST, in geometric steps: unlike a position, a time
+    says how far apart two observations are (Moreno-Cartagena et al. 2023, arXiv 2308.06404, compare such codes).
+    """
+
+    SHORTEST, LONGEST = 2.0, 3000.0
+    rates: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        periods = torch.logspace(math.log10(self.SHORTEST), math.log10(self.LONGEST), (width + 1) // 2)
+        self.width = width
+        self.register_buffer("rates", 2 * math.pi / periods, persistent=False)
+
+    def forward(self, times: Tensor) -> Tensor:
+        """(B, L, 1) days -> (B, L, D)."""
+        angles = times * self.rates
+        return torch.cat([angles.sin(), angles.cos()], -1)[..., : self.width]
+
+
+class ObservationEmbedding(nn.Module):
+    """Irregular observations as vectors: values, kind and time of each; what holds for the whole goes before them.
+
+    Args:
+        channels: C of the values.
+        kinds: V kinds of a step; 0 for none.
+        static: S.
+        width: D.
+    """
+
+    def __init__(self, channels: int, kinds: int, static: int, width: int) -> None:
+        super().__init__()
+        self.values = nn.Linear(channels, width)
+        self.kinds = nn.Embedding(kinds, width) if kinds else None
+        self.code = TimeCode(width)
+        self.times = nn.Linear(width, width, bias=False)
+        self.static = nn.Linear(static, width) if static else None
+        self.start = nn.Parameter(torch.zeros(width))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch of L steps -> (B, 1 + L, D) and its mask (B, 1 + L); the first step holds the static features."""
+        x = self.values(batch.values) + self.times(self.code(batch.times))
+        if self.kinds is not None:
+            x = x + self.kinds(batch.kinds)
+        head = self.start.expand(len(x), 1, -1)
+        if self.static is not None:
+            head = head + self.static(batch.static).unsqueeze(1)
+        x = torch.cat([head, F.gelu(x + head)], 1)
+        return x, F.pad(batch.mask, (1, 0), value=True)

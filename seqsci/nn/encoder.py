@@ -15,13 +15,16 @@ class Encoder(Protocol):
     neither on the other rows nor on what stands where `mask` is False.
 
     `width` D of input and output; `causal`: state t depends on inputs 0..t alone; `length_preserving`:
-    L' = L for every L; `recurrent`: it also has `initial_state` and `step`, equal to `forward`.
+    L' = L for every L, else it has `encode`, which gives the mask (B, L') of the result as well; `recurrent`: it also
+    has `initial_state` and `step`, equal to `forward`; `fixed_length`: masked steps at the end may change the
+    result by their number, so that it must always be given the same L.
     """
 
     width: int
     causal: bool
     length_preserving: bool
     recurrent: bool
+    fixed_length: bool
 
     def __call__(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D) and mask (B, L), True where a step is real -> (B, L', D)."""

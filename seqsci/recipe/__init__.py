@@ -11,13 +11,38 @@ from typing import Any
 
 from seqsci import catalog, registry
 from seqsci.errors import SeqsciError, nearest
-from seqsci.recipe.blocks import Data, Evaluate, ForecastData, ForecastEvaluate, ForecastTrain, Train, describe
-from seqsci.recipe.build import TASKS, ForecastRecipe, Recipe, as_forecast, as_tree, build, candidates, check_search
+from seqsci.recipe.blocks import (
+    ClassifyData,
+    ClassifyEvaluate,
+    ClassifyTrain,
+    Data,
+    Evaluate,
+    ForecastData,
+    ForecastEvaluate,
+    ForecastTrain,
+    Train,
+    describe,
+)
+from seqsci.recipe.build import (
+    TASKS,
+    ClassifyRecipe,
+    ForecastRecipe,
+    Recipe,
+    as_kind,
+    as_tree,
+    build,
+    candidates,
+    check_search,
+)
 from seqsci.recipe.text import parse_changes, read
 from seqsci.recipe.trees import merge, nest, whole_number
 
 __all__ = [
     "TASKS",
+    "ClassifyData",
+    "ClassifyEvaluate",
+    "ClassifyRecipe",
+    "ClassifyTrain",
     "Data",
     "Evaluate",
     "ForecastData",
@@ -26,7 +51,7 @@ __all__ = [
     "ForecastTrain",
     "Recipe",
     "Train",
-    "as_forecast",
+    "as_kind",
     "as_tree",
     "build",
     "candidates",
@@ -36,6 +61,10 @@ __all__ = [
     "read",
     "resolve",
 ]
+
+
+FIRST = {"forecast": ("demo-electricity", "informer"), "classify": ("demo-photometry", "t2")}
+"""Verb -> the data set and the model that are taken when none is named."""
 
 
 def resolve(
@@ -52,7 +81,7 @@ def resolve(
     with a single target `forecast/informer-etth1-univariate`), else the model's general one.
 
     Args:
-        task: the verb.
+        task: the verb; "" for that of the named recipe.
         data: data set name or file path; changes `data.name`.
         model: model name; changes `model.name`.
         recipe: shipped recipe name or path of a YAML file.
@@ -60,12 +89,13 @@ def resolve(
     """
     changes = dict(changes or {})
     if data is not None or recipe is None:
-        changes["data.name"] = data or "demo-electricity"
+        changes["data.name"] = data or FIRST[task][0]
     if recipe is None:
-        recipe = _choose(task, model or "informer", changes)
+        recipe = _choose(task, model or FIRST[task][1], changes)
     elif model is not None:
         changes["model.name"] = model
     tree = read(recipe)
+    task = task or tree.get("task", "forecast")
     if tree.get("task", task) != task:
         raise SeqsciError(f"{recipe}: it is a recipe for '{tree['task']}', not for '{task}'")
     published = tree.pop("horizons", {})
@@ -77,7 +107,7 @@ def resolve(
         exact = chosen == horizon
         note += f", settings for horizon {chosen}" + ("" if exact else f" (nearest to {horizon})")
         tree["data"]["horizon"] = horizon
-    return build(merge(tree, nest(changes))), note
+    return build(merge({"task": task, **tree}, nest(changes))), note
 
 
 def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -79,8 +79,10 @@ class Train:
     """Learning rate of Adam."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay (AdamW when above 0)."""
-    schedule: Literal["halve", "cosine", "constant"] = "halve"
-    """Learning rate by epoch: halved after each from the second on (the published one), a cosine, or constant."""
+    schedule: Literal["halve", "cosine", "constant", "warmup", "plateau"] = "halve"
+    """Learning rate by epoch: halved after each from the second on (Informer's), a cosine, or constant; by step: a
+    rise over the first tenth and then a cosine (warmup); by the training loss: a tenth after five epochs without
+    a better one (plateau, t2's)."""
     patience: Positive = 3
     """Epochs without a better validation loss after which training stops."""
     clip: Annotated[float, Field(ge=0)] = 0.0
@@ -102,6 +104,65 @@ class ForecastTrain(Train):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifyData(Data):
+    """Which objects are read, how they go into the model, and how they are split."""
+
+    objects: str | None = None
+    """Table with one row per object (label, redshift); without it those columns are sought in the observations."""
+    label: str | None = None
+    """Column of the class; found by its usual names when not given."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Our column names to the table's, where it has none of the usual ones: {flux: F_psf, time: T}."""
+    band: str | None = None
+    """The one passband of a table that has no such column."""
+    zeropoint: float | None = None
+    """Magnitude of flux 1, where the table does not say: 27.5 for FLUXCAL, 31.4 for nJy."""
+    mw_corrected: bool | None = None
+    """Whether the dust of the Milky Way was taken out, where the table does not say."""
+    difference: bool | None = None
+    """Whether the fluxes are differences to a template, where the table does not say."""
+    minimum: Positive = 2
+    """Fewest observations of an object."""
+    least: Annotated[int, Field(ge=3, strict=True)] = 10
+    """Fewest objects of a class; smaller classes are left out, and it is said."""
+    parts: tuple[str, ...] = ()
+    """Optional files of a data set, such as the test parts of plasticc."""
+    count: Positive | None = None
+    """Objects of a simulated set."""
+    input: Literal["direct", "gp"] = "direct"
+    """The observations themselves, or a Gaussian process of them on a regular grid."""
+    context: Positive = 128
+    """Direct: most observations of an object; of a longer curve an even choice is kept."""
+    margin: Annotated[float, Field(ge=0)] = 50.0
+    """Days that are kept before the first and after the last detection."""
+    steps: Annotated[int, Field(ge=2, strict=True)] = 100
+    """gp: points in time."""
+    deviation: bool = False
+    """gp: the standard deviation of each passband as a further channel."""
+    survey: str = "lsst"
+    """gp: whose wavelengths the passbands have, lsst or ztf."""
+    redshift: bool = True
+    """Whether the model is told the redshift of the host."""
+    split: str = "auto"
+    """"auto" (the data set's own test split, else 0.7,0.15,0.15), three shares for training, validation and test,
+    dealt at random class by class, or a shift such as "redshift<0.4": the others are the test split."""
+    split_seed: Count = 0
+    """Seed of the deal; apart from train.seed, so that runs of several seeds share their test split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyTrain(Train):
+    """How a classifier is trained."""
+
+    loss: Literal["balanced", "plain"] = "balanced"
+    """Every class weighs the same (for the flat log loss), or every object."""
+    cut: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training curves that are cut off at a random time after their first detection."""
+    thin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """A training curve loses a random share of its observations, at most this."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """How the result is judged."""
 
@@ -117,6 +178,19 @@ class ForecastEvaluate(Evaluate):
     """Coverage in per cent that the forecast intervals aim at."""
     season: Count = 0
     """Steps in a season for the seasonal naive; 0 to take it from the time step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyEvaluate(Evaluate):
+    """How a classification is judged."""
+
+    baselines: tuple[str, ...] = ("prior", "boosting", "fcn")
+    """What stands beside the result: prior (class shares), boosting (on features of the light curve), or a recipe of
+    the task by its name, which is then trained on the same split."""
+    days: tuple[Rate, ...] = (1, 2, 4, 8, 16, 32, 64)
+    """Days after the first detection at which the test objects are classified from what was seen by then."""
+    open_set: bool = True
+    """Whether classes that no training object has are scored, where the data set has some."""
 
 
 def describe(cls: type) -> list[tuple[str, str, Any, str]]:

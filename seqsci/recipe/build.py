@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Self, get_type_hints
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from seqsci import registry
+from seqsci import catalog, registry
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.settings import ModelSettings
-from seqsci.recipe.blocks import Data, Evaluate, ForecastData, ForecastEvaluate, ForecastTrain, Train
+from seqsci.recipe.blocks import (
+    ClassifyData,
+    ClassifyEvaluate,
+    ClassifyTrain,
+    Data,
+    Evaluate,
+    ForecastData,
+    ForecastEvaluate,
+    ForecastTrain,
+    Train,
+)
 from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plain
 
 
@@ -39,6 +50,17 @@ class Recipe:
         if not isinstance(changed, type(self)):
             raise SeqsciError(f"task: a recipe for '{self.task}' cannot become one for '{changed.task}'")
         return changed
+
+    def located(self) -> Tree:
+        """Dotted path -> absolute path for every file that the data block names, so that a run can move."""
+        found: Tree = {}
+        for path, value in {"data.name": self.data.name, "data.objects": getattr(self.data, "objects", None)}.items():
+            if value is None or value in catalog.names("datasets"):
+                continue
+            files = [Path(part) for part in ([value] if Path(value).is_file() else value.split(","))]
+            if all(file.is_file() for file in files):
+                found[path] = ",".join(str(file.resolve()) for file in files)
+        return found
 
     def flat(self) -> Tree:
         """Dotted path -> value for every field."""
@@ -69,18 +91,41 @@ class ForecastRecipe(Recipe):
             )
 
 
-TASKS: dict[str, type[Recipe]] = {"forecast": ForecastRecipe}
+@dataclass(frozen=True, kw_only=True)
+class ClassifyRecipe(Recipe):
+    """A recipe of `seqsci classify`."""
+
+    task: Literal["classify"] = "classify"
+    data: ClassifyData
+    train: ClassifyTrain = field(default_factory=ClassifyTrain)
+    evaluate: ClassifyEvaluate = field(default_factory=ClassifyEvaluate)
+
+    def __post_init__(self) -> None:
+        if self.data.input == "gp":
+            for name in ("cut", "thin"):
+                if getattr(self.train, name):
+                    raise SeqsciError(
+                        f"train.{name}: a Gaussian process has seen the whole curve, so its points cannot be taken "
+                        f"away again; put train.{name} to 0, or take data.input direct"
+                    )
+        elif getattr(self.model, "embedding", "") == "published":
+            raise SeqsciError("model.embedding: 'published' reads a Gaussian process; add data.input gp")
+
+
+TASKS: dict[str, type[Recipe]] = {"forecast": ForecastRecipe, "classify": ClassifyRecipe}
 """Verb -> what a recipe for it may say."""
+T = TypeVar("T", bound=Recipe)
 
 
-def as_forecast(recipe: Recipe) -> ForecastRecipe:
+def as_kind(recipe: Recipe, kind: type[T]) -> T:
     """The recipe as what it has to be.
 
     Raises:
         SeqsciError: it is for another task.
     """
-    if not isinstance(recipe, ForecastRecipe):
-        raise SeqsciError(f"task: this needs a recipe for 'forecast', not for '{recipe.task}'")
+    if not isinstance(recipe, kind):
+        wanted = next(name for name, known in TASKS.items() if known is kind)
+        raise SeqsciError(f"task: this needs a recipe for '{wanted}', not for '{recipe.task}'")
     return recipe
 
 

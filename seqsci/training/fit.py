@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import resource
 import sys
 import warnings
@@ -17,16 +18,18 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
-from seqsci.data.loaders import loader
+from seqsci.data.batch import SequenceShape, Shape
 from seqsci.errors import SeqsciError
 from seqsci.nn.head import build
 from seqsci.nn.memory import steady_heap
 from seqsci.nn.precision import resolve
-from seqsci.recipe import ForecastRecipe
+from seqsci.recipe import Recipe
 from seqsci.runs import Run
-from seqsci.tasks.forecast import ForecastTask
 from seqsci.training.callbacks import Interrupted, KeepBest, Narrate, ResumePoints, check_resume_point
-from seqsci.training.prepare import Prepared
+from seqsci.training.prepared import Prepared
+
+PREFIX = "network."
+"""Before the names of the network's tensors in the file of weights."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Fitted:
 
 
 def fit(
-    recipe: ForecastRecipe,
+    recipe: Recipe,
     prepared: Prepared,
     run: Run,
     *,
@@ -92,9 +95,9 @@ def fit(
         with points.watching():
             try:
                 trainer.fit(
-                    ForecastTask(network, train),
-                    loader(prepared.windows["train"], train.batch, seed=train.seed),
-                    loader(prepared.windows["val"], max(train.batch, 64)),
+                    prepared.module(network, recipe),
+                    prepared.loader("train", train.batch, train.seed),
+                    prepared.loader("val", max(train.batch, 64)),
                     ckpt_path=resume,
                     weights_only=True,
                 )
@@ -118,9 +121,26 @@ def fit(
 
 def save_network(run: Run, prepared: Prepared, network: nn.Module, extra: dict[str, Any] | None = None) -> None:
     """Weights with everything that is needed to read new data."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    facts = {"frame": prepared.frame.facts(), "marks": prepared.shape.marks, "origin": prepared.origin}
-    run.save_weights({**tensors, **(extra or {})}, facts)
+    tensors = {f"{PREFIX}{name}": tensor for name, tensor in network.state_dict().items()}
+    run.save_weights({**tensors, **(extra or {})}, {**prepared.facts(), "origin": prepared.origin})
+
+
+def load_network(recipe: Recipe, shape: Shape | SequenceShape, run: Run) -> nn.Module:
+    """The network of a run with its best weights, on the CPU or GPU at hand, in evaluation mode.
+
+    Raises:
+        SeqsciError: damaged weights.
+    """
+    tensors, _ = run.load_weights()
+    network = build(recipe.task, recipe.model, shape)
+    network.load_state_dict({k.removeprefix(PREFIX): v for k, v in tensors.items() if k.startswith(PREFIX)})
+    return network.to(device()).eval()
+
+
+def machine() -> dict[str, str]:
+    """What a result was computed on."""
+    processor = platform.processor() or platform.machine()
+    return {"python": platform.python_version(), "torch": torch.__version__, "processor": processor}
 
 
 def device() -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from seqsci.data import splits as split_rules
 from seqsci.data.batch import Batch, Sequences, Shape
+from seqsci.data.loaders import loader
 from seqsci.data.splits import Splits
 from seqsci.data.windows import Table, Windows, fill_forward, last_window, require_windows
 from seqsci.domains import electricity
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.baselines import Span
-from seqsci.recipe import ForecastData
+from seqsci.recipe import ForecastData, ForecastRecipe
+from seqsci.tasks.forecast import ForecastTask
 
 Floats = NDArray[np.float64]
 
@@ -105,6 +109,27 @@ class Prepared:
     windows: dict[str, Windows]
     shape: Shape
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading has found out or changed."""
+        return self.sequences.notes
+
+    def facts(self) -> dict[str, Any]:
+        """What must be remembered to read new data."""
+        return {"frame": self.frame.facts(), "marks": self.shape.marks}
+
+    def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Batch]:
+        """Batches of windows."""
+        return loader(self.windows[split], size, seed=seed)
+
+    def module(self, network: nn.Module, recipe: ForecastRecipe) -> ForecastTask:
+        """The network with its loss."""
+        return ForecastTask(network, recipe.train, -(-len(self.windows["train"]) // recipe.train.batch))
+
+    def without_test(self) -> Prepared:
+        """The same with the test windows closed."""
+        return replace(self, windows={name: self.windows[name] for name in ("train", "val")})
+
     def span(self, split: str) -> Span:
         """The target series and window origins of a split, for the baselines."""
         outputs = self.table.outputs
@@ -121,17 +146,17 @@ class Prepared:
         return self.table.values[:, outputs][rows].numpy(), self.table.observed[:, outputs][rows].numpy()
 
 
-def prepare(data: ForecastData, season: int = 0, source: Any = None) -> Prepared:
+def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     """Read, split, scale with the training rows alone, and cut windows.
 
     Args:
-        data: the recipe's data block.
-        season: steps of a season, 0 to take it from the time step.
+        recipe: its data block, and the season of its evaluation (0: by the time step).
         source: a frame in place of `data.name`.
 
     Raises:
         SeqsciError: whatever is wrong with the file, the names or the lengths.
     """
+    data = recipe.data
     named = data.inputs == "target" and data.target != "all"
     wanted = _names(data.target) if named else None
     sequences, origin = load(data, data.name if source is None else source, wanted)
@@ -147,7 +172,7 @@ def prepare(data: ForecastData, season: int = 0, source: Any = None) -> Prepared
         targets=targets,
         covariates=sequences.known_names,
         step=sequences.step,
-        season=season or electricity.season(sequences.step),
+        season=recipe.evaluate.season or electricity.season(sequences.step),
         mean=mean,
         scale=scale,
         known_mean=known_mean,

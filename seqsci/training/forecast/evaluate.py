@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from importlib.metadata import version
 from typing import Any
@@ -11,23 +10,23 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from seqsci.files import whole
 from seqsci.metrics import block_bootstrap, conformal_radius
 from seqsci.models.baselines import Ridge, last_value, seasonal_naive
-from seqsci.nn.head import build
 from seqsci.recipe import ForecastRecipe
 from seqsci.runs import Run
 from seqsci.tasks.forecast import Score, predict, score
-from seqsci.training.fit import Fitted, device, peak_rss_mb, save_network
-from seqsci.training.prepare import Prepared
+from seqsci.training.fit import Fitted, load_network, machine, peak_rss_mb, save_network
+from seqsci.training.forecast.prepare import Prepared
 
 Floats = NDArray[np.floating]
 BATCH = 64
 
 
-def evaluate(recipe: ForecastRecipe, prepared: Prepared, run: Run, fitted: Fitted) -> dict[str, Any]:
+def evaluate(
+    recipe: ForecastRecipe, prepared: Prepared, run: Run, fitted: Fitted, *, quiet: bool = False
+) -> dict[str, Any]:
     """Score the best weights on the test split, once, and write metrics.json and predictions.parquet.
 
     Everything that is chosen here (the ridge penalty, the width of the intervals) is chosen on validation.
@@ -79,28 +78,11 @@ def evaluate(recipe: ForecastRecipe, prepared: Prepared, run: Run, fitted: Fitte
             "evaluate_cpu_s": round(time.process_time() - began, 2),
             "peak_rss_mb": round(max(fitted.cost["peak_rss_mb"], peak_rss_mb()), 1),
         },
-        "machine": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine(),
-        },
+        "machine": machine(),
     }
     run.write_json("metrics.json", metrics)
     run.resume_point.unlink(missing_ok=True)
     return run.read_json("metrics.json")
-
-
-def load_network(recipe: ForecastRecipe, shape: Any, run: Run) -> nn.Module:
-    """The network of a run with its best weights, on the CPU or GPU at hand, in evaluation mode.
-
-    Raises:
-        SeqsciError: damaged weights.
-    """
-    tensors, _ = run.load_weights()
-    network = build(recipe.task, recipe.model, shape)
-    prefix = "network."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    return network.to(device()).eval()
 
 
 def _baselines(recipe: ForecastRecipe, prepared: Prepared) -> tuple[dict[str, Floats], float]:

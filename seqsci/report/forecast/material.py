@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqsci.recipe import as_forecast
+from seqsci.recipe import ForecastRecipe, as_kind
 from seqsci.runs import Run
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,7 @@ class Material:
     def __init__(self, run: Run, metrics: Metrics) -> None:
         self.run = run
         self.metrics = metrics
-        self.recipe = as_forecast(run.recipe)
+        self.recipe = as_kind(run.recipe, ForecastRecipe)
         self.model: str = metrics["model"]
         self.targets: list[str] = metrics["data"]["targets"]
         self.horizon = self.recipe.data.horizon

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from seqsci.files import whole
-from seqsci.report.material import WINDOWS_DRAWN, Material, array
-
-# Okabe and Ito's colours, told apart by every kind of colour vision.
-BLUE, SKY, INK = "#0072B2", "#56B4E9", "#222222"
-RIVALS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00")
-DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1)))
+from seqsci.report.drawing import BLUE, DASHES, INK, RIVALS, SKY, legend_above, new_figure
+from seqsci.report.forecast.material import WINDOWS_DRAWN, Material, array
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ def _draw_scores(material: Material) -> Figure:
     names = [material.model, *metrics["baselines"]]
     colours = [BLUE, *(RIVALS[i % len(RIVALS)] for i in range(len(names) - 1))]
     rows = np.arange(len(names))
-    figure, (left, right) = _figure(10, 1.3 + 0.45 * len(names), columns=2, sharey=True)
+    figure, (left, right) = new_figure(10, 1.3 + 0.45 * len(names), columns=2, sharey=True)
     mse = array([metrics["test"]["mse"], *(result["mse"] for result in metrics["baselines"].values())])
     left.barh(rows, mse, color=colours, height=0.62)
     own = array(metrics["test"]["interval"])
@@ -67,7 +59,7 @@ def _draw_scores(material: Material) -> Figure:
 
 
 def _draw_by_step(material: Material) -> Figure:
-    figure, (axes,) = _figure(9, 3.6)
+    figure, (axes,) = new_figure(9, 3.6)
     methods = material.metrics["by_step"]
     steps = np.arange(1, material.horizon + 1)
     marker = "o" if material.horizon <= 30 else ""
@@ -86,7 +78,7 @@ def _draw_learning(material: Material) -> Figure | None:
     history = material.run.history()
     if not history:
         return None
-    figure, (axes,) = _figure(7, 3.2)
+    figure, (axes,) = new_figure(7, 3.2)
     epochs = [record["epoch"] for record in history]
     for key, name, colour in (("train_loss", "training", RIVALS[0]), ("val_loss", "validation", BLUE)):
         axes.plot(epochs, array([r.get(key) for r in history]), "o-", ms=4, color=colour, label=name)
@@ -94,14 +86,14 @@ def _draw_learning(material: Material) -> Figure | None:
     axes.axvline(best, color=INK, lw=1, ls=":", label=f"best: epoch {best}")
     axes.set(xlabel="epoch", ylabel=f"{material.recipe.train.loss.upper()}, scaled")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_above(axes, 3)
+    legend_above(axes, 3)
     return figure
 
 
 def _draw_coverage(material: Material) -> Figure | None:
     if not material.radii:
         return None
-    figure, (axes,) = _figure(9, 3.2)
+    figure, (axes,) = new_figure(9, 3.2)
     for place, level in enumerate(sorted(material.radii)):
         found = material.coverage_by_step(level)
         colour = (BLUE, *RIVALS)[place % (1 + len(RIVALS))]
@@ -152,7 +144,7 @@ def _draw_panels(material: Material, panels: list[list[Panel]], *, share: bool) 
         return None
     rows, columns = len(panels), len(panels[0])
     width = 11 if material.long else max(6.5, 3.9 * columns)
-    figure, axes = _figure(width, 0.5 + 2.15 * rows, rows, columns, sharey="row" if share else False)
+    figure, axes = new_figure(width, 0.5 + 2.15 * rows, rows, columns, sharey="row" if share else False)
     flat = [panel for row in panels for panel in row]
     series = {panel.series for panel in flat}
     forecasts = material.forecasts({panel.window for panel in flat}, series)
@@ -198,36 +190,11 @@ def _draw_window(axes: Axes, material: Material, panel: Panel, window: pl.DataFr
     axes.xaxis.get_offset_text().set_fontsize(8)
 
 
-def _figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, sharey: Any = False
-) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).flat)
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-        each.grid(True, color="#dddddd", lw=0.6)
-        each.set_axisbelow(True)
-    return figure, axes
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture, whole."""
-    with whole(path) as temporary, warnings.catch_warnings():
-        # Names in a script that the font lacks are drawn as boxes; the page itself spells them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(temporary, format="png")
-
-
-def _legend_above(axes: Axes, columns: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=9, borderaxespad=0.2)
-
-
 def _label_steps(axes: Axes, material: Material, ylabel: str, lines: int) -> None:
     axes.set(xlabel=f"steps ahead, {material.metrics['data']['step']} each", ylabel=ylabel)
     axes.set_xlim(0.5, material.horizon + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_above(axes, lines)
+    legend_above(axes, lines)
 
 
 def _times(frame: pl.DataFrame) -> NDArray[Any]:

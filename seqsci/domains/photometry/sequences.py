@@ -1,0 +1,120 @@
+"""Two ways from light curves to sequences: the observations themselves, or the Gaussian process on its grid.
+
+Both give days (since the first detection, or the first point of the grid) and the redshift of the host, and nothing that could leak the class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqsci.data.batch import Sequences
+from seqsci.domains.photometry.table import BANDS, LightCurves, first_and_last_detection
+
+if TYPE_CHECKING:
+    from seqsci.domains.photometry.gp import Grid
+
+Floats = NDArray[np.float64]
+CHANNELS = ("signal", "flux", "error", "detected")
+STATIC = ("redshift", "redshift_error", "galactic", "unknown")
+"""What is known of the host: its redshift and the error, whether the redshift is 0 (no host: in the Galaxy), and
+whether there is none."""
+
+
+def observed(curves: LightCurves, *, margin: float = 50.0, most: int = 128) -> Sequences:
+    """The observations themselves: irregular in time, one row each, of all passbands.
+
+    Channels: `signal` arsinh of flux over error, `flux` arsinh of the flux and `error` natural logarithm of its
+    error, both in FLUXCAL (zero point 27.5) whatever the survey's unit is, and `detected` (0.5 where the survey does
+    not say). The arsinh keeps faint and negative fluxes linear and tames bright ones. `kinds` number the passbands
+    in the order of `BANDS`. No row depends on a later one, so that a curve cut short is the head of the whole.
+
+    Args:
+        curves: S light curves.
+        margin: days kept before the first and after the last detection.
+        most: rows of a sequence; of a longer one an even choice is kept, first and last included.
+    """
+    table = _near(curves, margin)
+    count = table.group_by("object_id", maintain_order=True).len()["len"].to_numpy()
+    keep, offsets = _thin(count, most)
+    table = table[keep]
+    scale = _fluxcal(curves)
+    flux, error = (table[name].to_numpy() * scale for name in ("flux", "flux_error"))
+    values = [np.arcsinh(flux / error), np.arcsinh(flux), np.log(error)]
+    detected = table["detected"].cast(pl.Float64).fill_null(0.5).to_numpy()
+    order = {band: i for i, band in enumerate(BANDS)}
+    return Sequences(
+        values=np.stack([*values, detected], 1),
+        times=(table["time"] - table["first"].fill_null(table["start"])).to_numpy(),
+        kinds=table["band"].replace_strict(order, return_dtype=pl.Int64).to_numpy(),
+        offsets=offsets,
+        channels=CHANNELS,
+        ids=tuple(curves.objects["object_id"]),
+        known=np.zeros((0, 0)),
+        static=_static(curves),
+        static_names=STATIC,
+        notes=curves.notes,
+        simulated=curves.simulated,
+    )
+
+
+def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False) -> Sequences:
+    """The fitted Gaussian processes: one row for each point in time, one channel for each passband of the grid,
+    in FLUXCAL.
+
+    Args:
+        curves: S light curves.
+        grid: of the same objects.
+        deviation: adds the standard deviation of each passband as a channel.
+    """
+    count, steps, _ = grid.mean.shape
+    parts = [grid.mean, grid.std] if deviation else [grid.mean]
+    scale = _fluxcal(curves)
+    names = [*grid.bands, *(f"{band} deviation" for band in grid.bands if deviation)]
+    return Sequences(
+        values=np.concatenate(parts, -1).astype(np.float64).reshape(count * steps, len(names)) * scale,
+        times=grid.times.astype(np.float64).reshape(-1),
+        offsets=np.arange(count + 1, dtype=np.int64) * steps,
+        channels=tuple(names),
+        ids=tuple(curves.objects["object_id"]),
+        known=np.zeros((0, 0)),
+        static=_static(curves),
+        static_names=STATIC,
+        notes=curves.notes,
+        simulated=curves.simulated,
+    )
+
+
+def _near(curves: LightCurves, margin: float) -> pl.DataFrame:
+    """Rows less than `margin` days before the first or after the last detection, all where there is none, with the
+    times of these and of the `start` of the object."""
+    spans = first_and_last_detection(curves)
+    table = curves.observations.join(spans, on="object_id", how="left", maintain_order="left")
+    table = table.with_columns(start=pl.col("time").min().over("object_id"))
+    near = (pl.col("time") > pl.col("first") - margin) & (pl.col("time") < pl.col("last") + margin)
+    return table.filter(near | pl.col("last").is_null())
+
+
+def _thin(count: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that are kept, and offsets of the sequences in them."""
+    kept = np.minimum(count, most)
+    offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], kept)
+    spread = np.repeat((count - 1) / np.maximum(kept - 1, 1), kept)
+    start = np.repeat(np.cumsum(count) - count, kept)
+    return start + np.round(place * spread).astype(np.int64), offsets
+
+
+def _fluxcal(curves: LightCurves) -> float:
+    """What a flux is multiplied by to have the zero point 27.5, so that surveys of other units can be mixed."""
+    return float(10 ** (0.4 * (27.5 - curves.units.zeropoint)))
+
+
+def _static(curves: LightCurves) -> Floats:
+    """(S, 4) see `STATIC`; NaN where the redshift is not known, for then that is said by the last column."""
+    redshift, error = (curves.objects[name].to_numpy() for name in ("redshift", "redshift_error"))
+    unknown = np.isnan(redshift)
+    return np.stack([redshift, error, np.where(unknown, np.nan, redshift == 0), unknown], 1).astype(np.float64)

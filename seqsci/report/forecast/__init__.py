@@ -1,0 +1,80 @@
+"""The report of a forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from seqsci.report import words
+from seqsci.report.forecast.material import Material, array, time_text
+from seqsci.report.forecast.pictures import PICTURES
+from seqsci.report.page import build_page
+from seqsci.report.words import Metrics, Summary
+from seqsci.runs import Run
+
+SERIES_LISTED = 20
+
+
+def verdicts(metrics: Metrics) -> list[str]:
+    """Numbers are mean squared errors in scaled units."""
+    return words.verdicts(metrics, "no test value was observed")
+
+
+def score_table(metrics: Metrics) -> pl.DataFrame:
+    """`method, mse, mae, difference, low, high`."""
+    rows = [(metrics["model"], metrics["test"]["mse"], metrics["test"]["mae"], None, None, None)]
+    for name, result in metrics["baselines"].items():
+        low, high = result["difference_interval"]
+        rows.append((name, result["mse"], result["mae"], result["difference"], low, high))
+    numbers = ("mse", "mae", "difference", "low", "high")
+    schema = {"method": pl.String, **dict.fromkeys(numbers, pl.Float64)}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def summary(metrics: Metrics) -> Summary:
+    """Scores, verdicts and the coverage of the intervals."""
+    simulated = ", simulated data" if metrics["data"]["simulated"] else ""
+    coverage = ", ".join(
+        f"{level} % aimed, {100 * value:.1f} % reached" for level, value in metrics["coverage"].items()
+    )
+    scores = score_table(metrics).iter_rows(named=True)
+    return Summary(
+        title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
+        columns=("method", "MSE", "MAE", "MSE of model less this [95 %]"),
+        rows=[(r["method"], f"{r['mse']:.4f}", f"{r['mae']:.4f}", words.interval_text(_interval(r))) for r in scores],
+        sentences=[*verdicts(metrics), f"intervals on test: {coverage}"],
+    )
+
+
+def build_report(run: Run, metrics: Metrics) -> Path:
+    """Draw the pictures and write the page."""
+    material = Material(run, metrics)
+    return build_page(
+        run,
+        "forecast",
+        PICTURES,
+        material,
+        metrics=metrics,
+        data=metrics["data"],
+        verdicts=verdicts(metrics),
+        scores=score_table(metrics).to_dicts(),
+        series=_series_rows(material),
+        span=[time_text(moment) for moment in material.span[:2]],
+    )
+
+
+def _interval(row: dict[str, Any]) -> dict[str, Any]:
+    return {"difference": row["difference"], "low": row["low"], "high": row["high"]}
+
+
+def _series_rows(material: Material) -> list[dict[str, Any]]:
+    """Errors by series in the file's order; of many, those whose error is largest beside their scale."""
+    units = material.metrics["units"]
+    relative = array([units[name]["mae"] for name in material.targets]) / material.scale
+    order = np.arange(len(relative))
+    if len(order) > SERIES_LISTED:
+        order = np.argsort(-np.nan_to_num(relative, nan=-1.0), kind="stable")[:SERIES_LISTED]
+    return [{"name": material.targets[i], **units[material.targets[i]]} for i in order]

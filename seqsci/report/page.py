@@ -1,0 +1,46 @@
+"""A report's page: pictures drawn into the run folder, and one HTML file that holds them as well."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from seqsci.report.drawing import save
+from seqsci.report.words import figure_text, interval_text
+from seqsci.runs import Run
+
+
+def build_page(
+    run: Run, room: str, pictures: Mapping[str, Callable[[Any], Figure | None]], material: Any, **facts: Any
+) -> Path:
+    """Draw the pictures of a complete run (None: nothing to draw) and write report.html.
+
+    Args:
+        run: the run folder.
+        room: folder of the page's template below this one.
+        pictures: file name -> what draws it from the material.
+        material: what the run folder holds; `run` in the template.
+        facts: further names of the template.
+    """
+    drawn = {}
+    for name, function in pictures.items():
+        path = run.folder / f"{name}.png"
+        figure = function(material)
+        if figure is None:
+            path.unlink(missing_ok=True)
+        else:
+            save(figure, path)
+            drawn[name] = base64.b64encode(path.read_bytes()).decode()
+    home = FileSystemLoader(Path(__file__).parent)
+    pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters.update(figures=figure_text, interval=interval_text)
+    page = pages.get_template(f"{room}/report.html.j2").render(
+        run=material, pictures=drawn, recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"), **facts
+    )
+    run.write("report.html", page)
+    return run.folder / "report.html"

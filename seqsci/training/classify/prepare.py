@@ -1,0 +1,315 @@
+"""From a recipe's data block to light curves that are read, split, made sequences and scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from seqsci.data.batch import Batch, Sequences, SequenceShape
+from seqsci.data.collection import Collection, Rows
+from seqsci.data.download import cache_folder
+from seqsci.data.loaders import loader
+from seqsci.data.splits import parse_shares, stratified
+from seqsci.domains import photometry
+from seqsci.domains.photometry import LightCurves
+from seqsci.domains.photometry.sequences import interpolated, observed
+from seqsci.errors import SeqsciError
+from seqsci.recipe import ClassifyData, ClassifyRecipe
+from seqsci.tasks.classify import ClassifyTask
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+SHARES, OWN_SHARES = (0.7, 0.15, 0.15), (0.85, 0.15)
+"""Of training, validation and test; of training and validation where the data set has a test split of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What a trained model must remember of its data to read new objects: stored beside the weights.
+
+    `classes (K,)`; `bands` of the grid (gp) or of the training objects; `mean, scale (C,)` of the training rows,
+    `static_mean, static_scale (S,)` of the training objects.
+    """
+
+    classes: tuple[str, ...]
+    bands: tuple[str, ...]
+    mean: Floats
+    scale: Floats
+    static_mean: Floats
+    static_scale: Floats
+
+    def rows(self, sequences: Sequences, labels: Sequence[str | None]) -> Rows:
+        """Scaled tensors; a label that no training object has becomes -1."""
+        codes = {name: code for code, name in enumerate(self.classes)}
+        static = (_static(sequences)[:, : len(self.static_mean)] - self.static_mean) / self.static_scale
+        return Rows(
+            values=torch.from_numpy(((sequences.values - self.mean) / self.scale).astype(np.float32)),
+            times=torch.from_numpy(np.asarray(sequences.times, dtype=np.float32)[:, None]),
+            kinds=None if sequences.kinds is None else torch.from_numpy(sequences.kinds),
+            offsets=torch.from_numpy(sequences.offsets),
+            # What is not known of an object is the mean of the others.
+            static=torch.from_numpy(np.nan_to_num(static).astype(np.float32)),
+            target=torch.tensor([-1 if name is None else codes.get(name, -1) for name in labels]),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values for the weights' metadata."""
+        return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(self).items()}
+
+    @staticmethod
+    def from_facts(facts: Mapping[str, Any]) -> Frame:
+        """The inverse of `facts`."""
+        arrays = {key: np.asarray(facts[key], dtype=np.float64) for key in ("mean", "scale")}
+        arrays |= {key: np.asarray(facts[key], dtype=np.float64) for key in ("static_mean", "static_scale")}
+        return Frame(classes=tuple(facts["classes"]), bands=tuple(facts["bands"]), **arrays)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Scaled sequences of the three splits, and how they came about."""
+
+    curves: LightCurves
+    """The objects that are split, in the order of the sequences."""
+    strangers: LightCurves | None
+    """Objects of classes that no training object has."""
+    origin: dict[str, Any]
+    """Name, path, sha256 and card of the data."""
+    frame: Frame
+    rows: Rows
+    splits: dict[str, Ints]
+    """Split -> the sorted numbers of its objects."""
+    shape: SequenceShape
+    notes: tuple[str, ...]
+
+    @property
+    def counts(self) -> Ints:
+        """(K,) training objects of each class."""
+        return np.bincount(self.truth("train"), minlength=len(self.frame.classes))
+
+    def truth(self, split: str) -> Ints:
+        """(W,) classes of a split."""
+        codes: Ints = self.rows.target.numpy()[self.splits[split]]
+        return codes
+
+    def members(self, split: str) -> LightCurves:
+        """The light curves of a split."""
+        return self.curves.take(self.curves.objects["object_id"].gather(self.splits[split]))
+
+    def collection(self, split: str) -> Collection:
+        """The sequences of a split."""
+        return Collection(self.rows, self.splits[split])
+
+    def facts(self) -> dict[str, Any]:
+        """What must be remembered to read new data."""
+        return {"frame": self.frame.facts(), "units": vars(self.curves.units)}
+
+    def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Batch]:
+        """Batches of sequences of similar length."""
+        part = self.collection(split)
+        return loader(part, size, seed=seed, lengths=part.lengths)
+
+    def module(self, network: nn.Module, recipe: ClassifyRecipe) -> ClassifyTask:
+        """The network with its loss."""
+        train = recipe.train
+        steps = -(-len(self.splits["train"]) // train.batch)
+        return ClassifyTask(network, train, steps, torch.from_numpy(self.counts), train.cut, train.thin)
+
+    def without_test(self) -> Prepared:
+        """The same with the test split closed."""
+        return replace(self, splits={name: self.splits[name] for name in ("train", "val")})
+
+
+def prepare(recipe: ClassifyRecipe, source: Any = None) -> Prepared:
+    """Read, split class by class, make sequences and scale them with the training objects alone.
+
+    Args:
+        recipe: its data block, and whether an open set is read for its evaluation.
+        source: a frame of observations, or a pair of frames (observations, objects), in place of `data.name`.
+
+    Raises:
+        SeqsciError: whatever is wrong with the files, the names, or the number of objects in a class.
+    """
+    data = recipe.data
+    curves, origin = load(data, source, open_set=recipe.evaluate.open_set)
+    curves, strangers, classes, notes = _known(curves, origin, data)
+    splits, said = _split(curves, origin, data)
+    labels = curves.objects["label"].to_list()
+    sequences = inputs(curves, data)
+    train = np.isin(np.arange(len(labels)), splits["train"])
+    row = np.repeat(train, np.diff(sequences.offsets))
+    mean, scale = _fit_scaler(sequences.values[row])
+    static_mean, static_scale = _fit_scaler(_static(sequences)[train]) if data.redshift else (np.zeros(0), np.ones(0))
+    frame = Frame(
+        classes=classes,
+        bands=curves.bands,
+        mean=mean,
+        scale=scale,
+        static_mean=static_mean,
+        static_scale=static_scale,
+    )
+    return Prepared(
+        curves=curves,
+        strangers=strangers,
+        origin=origin,
+        frame=frame,
+        rows=frame.rows(sequences, labels),
+        splits=splits,
+        shape=make_shape(data, frame),
+        notes=(*curves.notes, *notes, *said),
+    )
+
+
+def load(
+    data: ClassifyData, source: Any = None, *, objects: Any = None, open_set: bool = False
+) -> tuple[LightCurves, dict[str, Any]]:
+    """Read a card, paths or frames by the recipe's reading options."""
+    if isinstance(source, tuple):
+        source, objects = source
+    elif source is None:
+        source, objects = data.name, data.objects
+    return photometry.load(
+        source,
+        objects,
+        label=data.label,
+        columns=data.columns or None,
+        band=data.band,
+        zeropoint=data.zeropoint,
+        mw_corrected=data.mw_corrected,
+        difference=data.difference,
+        parts=data.parts,
+        count=data.count,
+        open_set=open_set,
+        minimum=data.minimum,
+    )
+
+
+def inputs(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | None = None) -> Sequences:
+    """The sequences that a recipe asks for; `bands` of the grid, by default those of the curves."""
+    if data.input == "direct":
+        return observed(curves, margin=data.margin, most=data.context)
+    from seqsci.domains.photometry.gp import GPSettings
+    from seqsci.domains.photometry.gp_cache import cached
+
+    settings = GPSettings(survey=data.survey, bands=bands or curves.bands, steps=data.steps, margin=data.margin)
+    return interpolated(curves, cached(curves, settings, cache_folder() / "gp"), deviation=data.deviation)
+
+
+def everything(rows: Rows) -> Collection:
+    """All sequences."""
+    return Collection(rows, np.arange(len(rows)))
+
+
+def make_shape(data: ClassifyData, frame: Frame) -> SequenceShape:
+    """What the network must know."""
+    direct = data.input == "direct"
+    return SequenceShape(
+        context=data.context if direct else data.steps,
+        channels=len(frame.mean),
+        kinds=len(photometry.BANDS) if direct else 0,
+        static=len(frame.static_mean),
+        classes=len(frame.classes),
+    )
+
+
+def _known(
+    curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData
+) -> tuple[LightCurves, LightCurves | None, tuple[str, ...], list[str]]:
+    """Objects of the classes that are learnt, those of the open set, the classes, and what became of the others."""
+    objects, notes = curves.objects, []
+    open_classes = set(origin.get("open_classes") or ())
+    unlabelled = objects["label"].null_count()
+    if unlabelled == len(objects):
+        raise SeqsciError(
+            "data.label: no object has a label; name the table of objects by data.objects and its column of the class "
+            "by data.label"
+        )
+    if unlabelled:
+        notes.append(f"objects: no label: {unlabelled} left out")
+    strange = objects.filter(objects["label"].is_in(list(open_classes)).fill_null(False))
+    rest = objects.filter(~objects["label"].is_in(list(open_classes)).fill_null(True))
+    sizes = dict(rest["label"].value_counts().sort("label").iter_rows())
+    small = {name: n for name, n in sizes.items() if n < data.least}
+    if small:
+        listed = ", ".join(f"{name} ({n})" for name, n in small.items())
+        notes.append(f"objects: of classes with fewer than {data.least}: {sum(small.values())} left out: {listed}")
+    classes = tuple(sorted((name for name in sizes if name not in small), key=_by_number))
+    if len(classes) < 2:
+        raise SeqsciError(
+            f"data: {len(classes)} class with at least {data.least} objects is not enough to classify; "
+            f"give more objects, or lower data.least"
+        )
+    kept = curves.take(rest.filter(rest["label"].is_in(list(classes)))["object_id"])
+    return kept, curves.take(strange["object_id"]) if len(strange) else None, classes, notes
+
+
+def _by_number(label: str) -> tuple[int, str]:
+    """Codes in the order of their numbers, then names."""
+    return (int(label), label) if label.isdigit() else (1 << 62, label)
+
+
+def _split(
+    curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData
+) -> tuple[dict[str, Ints], list[str]]:
+    """Numbers of the objects of each split, and a sentence on how it was made."""
+    objects = curves.objects
+    test, shares, said = np.zeros(len(objects), bool), SHARES, "dealt at random class by class"
+    if data.split == "auto" and origin.get("own_test") is not None:
+        test = objects["object_id"].is_in(list(origin["own_test"])).to_numpy()
+        said = "test: the data set's own"
+    elif data.split.startswith("redshift<"):
+        limit = _limit(data.split)
+        test = (objects["redshift"] >= limit).fill_null(False).to_numpy()
+        said = f"a shift: test are the objects with redshift {limit:g} and more, all others train and validate"
+    elif data.split != "auto":
+        shares = parse_shares(data.split)
+    rest = np.flatnonzero(~test)
+    labels = objects["label"].to_list()
+    groups = objects["group"].to_list() if "group" in objects.columns else [None] * len(objects)
+    dealt = [shares] if not test.any() else [OWN_SHARES]
+    parts = stratified([labels[i] for i in rest], [groups[i] for i in rest], dealt[0], data.split_seed)
+    places = [rest[part] for part in parts] + ([np.flatnonzero(test)] if test.any() else [])
+    splits = dict(zip(("train", "val", "test"), places, strict=True))
+    _require_classes(labels, splits)
+    sizes = ", ".join(f"{name} {len(part)}" for name, part in splits.items())
+    return splits, [f"split ({said}): {sizes} objects"]
+
+
+def _limit(text: str) -> float:
+    try:
+        return float(text.removeprefix("redshift<"))
+    except ValueError:
+        raise SeqsciError(f"data.split: '{text}' has no number behind '<'; write it as redshift<0.4") from None
+
+
+def _require_classes(labels: Sequence[str], splits: Mapping[str, Ints]) -> None:
+    """Every class must train and validate; a test split must hold something."""
+    for name in ("train", "val"):
+        missing = set(labels) - {labels[i] for i in splits[name]}
+        if missing:
+            raise SeqsciError(
+                f"data.split: no object of class {sorted(missing)[0]} is left to {name}; raise data.least to leave "
+                f"such classes out, or change data.split"
+            )
+    if not len(splits["test"]):
+        raise SeqsciError("data.split: no object is left for the test split; change data.split")
+
+
+def _static(sequences: Sequences) -> Floats:
+    assert sequences.static is not None
+    return sequences.static
+
+
+def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of what is known; a constant or unknown column is only shifted."""
+    known = np.isfinite(rows)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, rows, 0).sum(0) / count
+    spread = np.sqrt((np.where(known, rows - mean, 0) ** 2).sum(0) / count)
+    return mean, np.where(spread > 1e-9, spread, 1.0)
