@@ -5,7 +5,9 @@ Nothing heavy is imported here: the command line's help reads names from this fi
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from seqsci.errors import SeqsciError, nearest
 Duplicates = Literal["refuse", "first", "mean"]
 Irregular = Literal["refuse", "round"]
 Layout = Literal["auto", "wide", "long"]
+Role = Literal["observations", "objects"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,69 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of a data set.
+
+    `sha256` and `bytes` are those of the uncompressed content, found as `name` or `name`.gz; where the source gives
+    only an `md5`, it and `bytes` are those of the file exactly as it is called, compressed as it is. `part`: "" is
+    always read, others only when asked for, and "test" goes along with "test_01". `split`: the objects in a table
+    of role "objects" are the set's own test split.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: str
+    url: str = ""
+    sha256: str = ""
+    md5: str = ""
+    bytes: int | None = None
+    role: Role = "observations"
+    part: str = ""
+    split: Literal["", "test"] = ""
+
+    def __post_init__(self) -> None:
+        if self.sha256 and self.md5:
+            raise ValueError(f"{self.name}: give sha256 or md5, not both")
+        for digest, length in ((self.sha256, 64), (self.md5, 32)):
+            if digest and not re.fullmatch(f"[0-9a-f]{{{length}}}", digest):
+                raise ValueError(f"{self.name}: a digest is not {length} digits of 0-9 a-f")
+        if self.split and self.role != "objects":
+            raise ValueError(f"{self.name}: split is for a file of role 'objects'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """How light curves are to be read; what is None or empty, the files say or nobody knows.
+
+    `label`: columns of the class, the first that a table of objects has; `columns`: our name to the set's, "" where
+    a column must not be read though it has the right name; `band`: the only passband; `zeropoint`, `mw_corrected`,
+    `difference`: of the fluxes; `labels`: class in the file to the one it counts as; `class_names`: code of a class
+    to its name; `open_classes`: codes that no training set has; `count`: objects of a simulated set.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    label: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    band: str = ""
+    zeropoint: float | None = None
+    mw_corrected: bool | None = None
+    difference: bool | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    class_names: dict[str, str] = field(default_factory=dict)
+    open_classes: tuple[str, ...] = ()
+    count: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """One data set: where it comes from, how it is read, and how the published protocol splits it.
 
+    A set of one file has `file`, `url`, `sha256` and `bytes`, one of several has `files`; `contents` gives both.
     `sha256` is that of the uncompressed content, "" where it is not known; `bytes` likewise (None: unknown);
-    `rows` counts data rows of the file; `target` is the usual single target; `units` maps channels to units;
-    `instructions` say where to get the file when there is no `url`.
+    `rows` counts data rows of what is always read; `target` is the usual single target; `units` maps channels to
+    units; `instructions` say where to get the files when there is no `url`. `read` and `split` are for tables of
+    regular series, `curves` for light curves.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -93,10 +153,55 @@ class Card:
     notes: str = ""
     read: Reading = field(default_factory=Reading)
     split: Split = field(default_factory=Split)
+    files: tuple[File, ...] = ()
+    curves: Curves | None = None
 
     def __post_init__(self) -> None:
-        if not self.simulated and not (self.file and (self.url or self.instructions)):
+        if self.file and self.files:
+            raise ValueError("give file or files, not both")
+        found = all(self.instructions or file.url for file in self.contents)
+        if not self.simulated and not (self.contents and found):
             raise ValueError("needs a file, and a url or instructions, unless it is simulated")
+        if len({file.name for file in self.files}) < len(self.files):
+            raise ValueError("files: two have the same name")
+        if (self.curves is not None) != (self.domain == "photometry"):
+            raise ValueError("curves are for the domain photometry, and it needs them")
+
+    @property
+    def contents(self) -> tuple[File, ...]:
+        """Every file of the set, optional ones too; none of a simulated set."""
+        if self.files or not self.file:
+            return self.files
+        return (File(name=self.file, url=self.url, sha256=self.sha256, bytes=self.bytes),)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what is only read when asked for."""
+        return tuple(dict.fromkeys(file.part for file in self.contents if file.part))
+
+    def wanted(self, parts: Sequence[str] = ()) -> tuple[File, ...]:
+        """What is always read, and the files of some parts; "test" asks for "test_01" and all its sisters.
+
+        Raises:
+            SeqsciError: no such part, with the nearest name.
+        """
+        for part in parts:
+            if part not in self.parts:
+                known = nearest(part, self.parts) if self.parts else "; it has none, leave part out"
+                raise SeqsciError(f"part: data set {self.name} has no part '{part}'{known}")
+        return tuple(
+            file
+            for file in self.contents
+            if not file.part or any(_related(file.part, part) or _related(part, file.part) for part in parts)
+        )
+
+
+def _related(parent: str, child: str) -> bool:
+    return child == parent or child.startswith(f"{parent}_")
+
+
+MOST = 5
+"""Names of files that a description lists in full."""
 
 
 def folder(kind: Literal["datasets", "recipes"]) -> Path:
@@ -142,25 +247,61 @@ def card(name: str) -> Card:
 
 def describe(card: Card) -> str:
     """Some lines for a person: origin, size, licence, units, reading, split and what to beware of."""
-    split = card.split
-    unit = "rows" if split.kind == "borders" else "of the rows"
     size = "" if card.rows is None else f"{card.rows} rows"
     size += "" if card.bytes is None else f", {card.bytes} bytes"
     facts = {
-        "file": card.file or "none: simulated",
+        "file": card.file or ("" if card.files else "none: simulated"),
+        **_files(card),
         "size": size,
-        "from": card.url or card.instructions.strip(),
+        "from": card.url or _address(card) or card.instructions.strip(),
         "sha256": card.sha256,
         "licence": card.licence,
         "citation": card.citation,
         "step": card.read.step,
         "target": card.target,
         "units": ", ".join(f"{name}: {what}" for name, what in card.units.items()),
-        "split": f"train {split.train}, val {split.val}, test {split.test} {unit}",
+        **(_split(card.split) if card.curves is None else _curves(card.curves)),
         "note": card.notes.strip(),
     }
     lines = [f"{name + ':':10s}{text}" for name, text in facts.items() if text]
     return "\n".join([f"{card.name}: {card.title}", card.description.strip(), *lines])
+
+
+def _files(card: Card) -> dict[str, str]:
+    """Names of the files of a set of several, those that are always read and those of the parts."""
+    always = [file.name + " (test split)" * bool(file.split) for file in card.files if not file.part]
+    if len(always) > MOST:
+        always = [*always[: MOST - 2], f"{len(always) - MOST + 1} more", always[-1]]
+    parts = ", ".join(f"{file.part} ({file.name})" for file in card.files if file.part)
+    return {"files": ", ".join(always), "parts": parts}
+
+
+def _address(card: Card) -> str:
+    return card.files[0].url.rpartition("/")[0] if card.files else ""
+
+
+def _split(split: Split) -> dict[str, str]:
+    unit = "rows" if split.kind == "borders" else "of the rows"
+    return {"split": f"train {split.train}, val {split.val}, test {split.test} {unit}"}
+
+
+def _curves(curves: Curves) -> dict[str, str]:
+    """How the light curves are read, in words."""
+    told = {True: "yes", False: "no", None: "not stated by the source"}
+    merged = ", ".join(f"{theirs} is {ours}" for theirs, ours in curves.labels.items())
+    not_read = ", ".join(ours for ours, theirs in curves.columns.items() if not theirs)
+    zero = "" if curves.zeropoint is None else f"zero point {curves.zeropoint}, "
+    dust, template = told[curves.mw_corrected], told[curves.difference]
+    flux = f"{zero}Milky Way dust taken out: {dust}, template subtracted: {template}"
+    return {
+        "label": " or ".join(curves.label),
+        "merged": merged,
+        "classes": ", ".join(f"{code} {name}" for code, name in curves.class_names.items()),
+        "open set": ", ".join(curves.open_classes),
+        "not read": not_read,
+        "flux": "" if curves.count is not None else flux,
+        "objects": "" if curves.count is None else f"{curves.count} unless asked otherwise",
+    }
 
 
 def recipe_text(name: str) -> str:

@@ -278,13 +278,20 @@ def info(name: str) -> None:
 
 
 @data_app.command
-def fetch(name: str) -> None:
-    """Find a data set on this machine or download it, and check its digest."""
+def fetch(name: str, *, part: tuple[str, ...] = ()) -> None:
+    """Find a data set on this machine or download it, and check its digests.
+
+    Parameters
+    ----------
+    part
+        A part that is not read unless asked for, such as test_01 of plasticc; may be repeated.
+    """
     from seqsci import catalog
     from seqsci.data import download
 
     card = catalog.card(name)
-    print(f"{name}: simulated, nothing to fetch" if card.simulated else download.locate(card).path)
+    found = download.locate_all(card, part)
+    print("\n".join(str(one.path) for one in found) or f"{name}: simulated, nothing to fetch")
 
 
 @data_app.command

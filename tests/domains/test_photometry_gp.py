@@ -144,7 +144,8 @@ def test_real_objects_are_as_likely_as_scikit_learn_finds_them(real_data):
     ids=["one", "two", "constant", "zero", "same time", "range", "negative", "faint"],
 )  # fmt: skip
 def test_nothing_is_ever_nan(part):
-    grid = gp.fit_grid(curves([part, simulated(0, 25)]))
+    parts = [{**one, "detected": [False] * len(one["time"])} for one in (part, simulated(0, 25))]
+    grid = gp.fit_grid(curves(parts))
     for name in ("mean", "std", "times", "log_likelihood", "amplitude", "length_scale"):
         assert np.isfinite(getattr(grid, name)).all(), name
     assert grid.mean.shape == (2, 100, len(grid.bands)) and (grid.std >= 0).all()
@@ -160,6 +161,15 @@ def test_trim_and_times():
     kept = time[(time > seen[0] - 50) & (time < seen[-1] + 50)]
     assert grid.notes == ()
     np.testing.assert_allclose(grid.times[0], np.linspace(0, kept[-1] - kept[0], 100), rtol=1e-6)
+
+
+def test_trim_by_significance_where_the_survey_did_not_say():
+    flux = np.where(np.arange(400) == 200, 50.0, 0.0)
+    part = {"time": np.arange(400.0), "band": ["r"] * 400, "flux": flux, "flux_error": np.ones(400)}
+    (kept,) = objects(curves([part]))
+    assert len(kept.time) == 99 and kept.flux[49] == 50
+    (kept,) = objects(curves([{**part, "detected": [False] * 400}]))
+    assert len(kept.time) == 400
 
 
 def test_the_cache_is_used_and_told_apart(tmp_path, monkeypatch):

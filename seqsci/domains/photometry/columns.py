@@ -51,6 +51,8 @@ def resolve(
 ) -> dict[str, str]:
     """Our column names to those of the table; `columns` of the user go before what we know.
 
+    An empty name in `columns` means that the column is not to be read, whatever the table has.
+
     Raises:
         SeqsciError: `columns` names something that we do not use or that the table does not have.
     """
@@ -59,14 +61,14 @@ def resolve(
     for ours, theirs in (columns or {}).items():
         if ours not in OBSERVATION_NAMES and ours not in OBJECT_NAMES:
             raise SeqsciError(f"columns: '{ours}' is not used{nearest(ours, OBSERVATION_NAMES | OBJECT_NAMES)}")
-        if ours in aliases:
+        if ours in aliases and theirs:
             if theirs not in names:
                 raise SeqsciError(f"{origin}: there is no column '{theirs}' for {ours}{nearest(theirs, names)}")
             found[ours] = theirs
     by_plain = {plain(name): name for name in reversed(names)}
     for ours, known in aliases.items():
         hit = next((by_plain[name] for name in known if name in by_plain), None)
-        if ours not in found and hit is not None:
+        if ours not in found and hit is not None and (columns or {}).get(ours) != "":
             found[ours] = hit
     return found
 

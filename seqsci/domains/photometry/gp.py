@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqsci.domains.photometry.gp_process import Trimmed, optimise, pad, predict
-from seqsci.domains.photometry.table import LightCurves
+from seqsci.domains.photometry.table import LightCurves, first_and_last_detection
 from seqsci.errors import SeqsciError, nearest
 
 LSST_WAVELENGTHS = {"u": 3685.0, "g": 4802.0, "r": 6231.0, "i": 7542.0, "z": 8690.0, "y": 9736.0}
@@ -32,7 +32,8 @@ class GPSettings:
     """What the grid depends on.
 
     `survey`: whose wavelengths, lsst or ztf; `bands`: bands of the grid, None for those of the curves; `steps`:
-    points in time; `margin`: days kept before the first and after the last detection; `wavelength_scale`: Angstrom.
+    points in time; `margin`: days kept before the first and after the last detection (see
+    `table.first_and_last_detection`); `wavelength_scale`: Angstrom.
     """
 
     survey: str = "lsst"
@@ -145,19 +146,18 @@ def trim(
     table = curves.observations
     columns = [table[c].to_numpy() for c in ("time", "flux", "flux_error")]
     lam = table["band"].replace_strict(dict(wavelengths), return_dtype=pl.Float64).to_numpy()
-    detected = table["detected"].fill_null(False).to_numpy()
+    found = first_and_last_detection(curves).select(pl.col("first", "last").fill_null(np.nan))
+    borders = found.to_numpy() + np.array([-settings.margin, settings.margin])
     counts = {str(k): int(n) for k, n in table.group_by("object_id").len().iter_rows()}
     objects, whole, start = [], 0, 0
-    for name in curves.objects["object_id"]:
+    for name, (first, last) in zip(curves.objects["object_id"], borders, strict=True):
         stop = start + counts.get(name, 0)
         if stop == start:
             raise SeqsciError(f"object {name}: no observation; drop it from the objects")
         t, flux, error = (c[start:stop] for c in columns)
-        seen = t[detected[start:stop]]
-        keep = np.ones(len(t), bool)
-        if len(seen):
-            keep = (t > seen[0] - settings.margin) & (t < seen[-1] + settings.margin)
-        whole += not len(seen)
+        # Without a detection the borders are NaN, which no time lies beyond.
+        keep = ~((t <= first) | (t >= last))
+        whole += int(np.isnan(first))
         flux, error, t = flux[keep], error[keep], t[keep]
         objects.append(Trimmed(t - t[0], lam[start:stop][keep], flux, error, _scale(flux, error)))
         start = stop

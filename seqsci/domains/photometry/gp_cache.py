@@ -54,7 +54,7 @@ def _digest(curves: LightCurves, settings: GPSettings) -> str:
     """Of the settings and of every value of the observations; the leading number is the version of the fit."""
     table = curves.observations
     names = [table["object_id"], table["band"], curves.objects["object_id"]]
-    text = json.dumps([1, asdict(settings), curves.bands, *(s.to_list() for s in names)])
+    text = json.dumps([2, asdict(settings), curves.bands, *(s.to_list() for s in names)])
     digest = hashlib.sha256(text.encode())
     for column in ("time", "flux", "flux_error"):
         digest.update(table[column].to_numpy().tobytes())

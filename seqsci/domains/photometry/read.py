@@ -45,7 +45,8 @@ def read(
             Arrow table; one row per observation, or one row per object with list columns (nested).
         objects: a path or table with one row per object. Without it, those columns are sought in `observations`.
         layout: auto, long, nested or snana.
-        columns: our name to the table's, where it is not one of the known aliases (see `columns.py`).
+        columns: our name to the table's, where it is not one of the known aliases (see `columns.py`); an empty name
+            where a column is not to be read.
         band: the one passband of a survey whose table has no such column.
         zeropoint: of the fluxes where the source does not say; of the result where magnitudes or rows of several
             zero points are converted. Without it 27.5, which is noted.
@@ -72,6 +73,27 @@ def read(
     separators = sum(source.separators for source in sources)
     rows = pl.concat(frames)
     return light_curves(rows, table, units=units, notes=tuple(notes), minimum=minimum, separators=separators)
+
+
+def object_table(
+    objects: Any, columns: Mapping[str, str] | None = None, label: Sequence[str] = ()
+) -> tuple[pl.DataFrame, list[str]]:
+    """The columns of `OBJECTS` out of a path or table, and sentences about what was guessed.
+
+    `label` names columns of the class, of which the first that is there is taken.
+
+    Raises:
+        SeqsciError: not readable, or not to be understood; names file, object, row and column.
+    """
+    frame, origin = open_table(objects)
+    try:
+        table = frame.collect()
+    except pl.exceptions.PolarsError as error:
+        raise SeqsciError(f"{origin}: cannot be read ({first_line(error)}); write the file again") from None
+    there = [name for name in label if name in table.columns]
+    # A name of the user may be meant for the observations alone.
+    known = known_columns(columns, table, origin)
+    return canonical_objects(table, origin, known, next(iter([*there, *label]), None))
 
 
 def scan(
@@ -191,13 +213,7 @@ def _metadata(
     objects: Any, columns: Mapping[str, str] | None, label: str | None, sources: Sequence[Source]
 ) -> tuple[pl.DataFrame | None, list[str]]:
     if objects is not None:
-        frame, origin = open_table(objects)
-        try:
-            table = frame.collect()
-        except pl.exceptions.PolarsError as error:
-            raise SeqsciError(f"{origin}: cannot be read ({first_line(error)}); write the file again") from None
-        # A name of the user may be meant for the observations alone.
-        return canonical_objects(table, origin, known_columns(columns, table), label)
+        return object_table(objects, columns, () if label is None else (label,))
     own = [source.objects for source in sources if source.objects is not None]
     if not own:
         return None, []

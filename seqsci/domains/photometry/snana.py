@@ -24,7 +24,7 @@ def read_pair(head: Path) -> tuple[pl.DataFrame, pl.DataFrame, bool | None]:
     Raises:
         SeqsciError: astropy is not installed, a file is missing or not FITS, or the row numbers do not fit.
     """
-    phot = _partner(head)
+    phot = partner(head)
     (meta, header), (observations, _) = _open(head), _open(phot)
     for column in ("SNID", "PTROBS_MIN", "PTROBS_MAX"):
         if column not in meta.columns:
@@ -46,7 +46,17 @@ def read_pair(head: Path) -> tuple[pl.DataFrame, pl.DataFrame, bool | None]:
     return observations, meta, None if flag is None else bool(flag)
 
 
-def _partner(head: Path) -> Path:
+def is_fits(path: Path) -> bool:
+    """Whether a file is FITS by its name."""
+    return path.name.lower().endswith((".fits", ".fits.gz", ".fit"))
+
+
+def partner(head: Path) -> Path:
+    """The PHOT file that goes with a HEAD file.
+
+    Raises:
+        SeqsciError: not a HEAD file by its name, or one of the two is missing.
+    """
     if "HEAD" not in head.name:
         raise SeqsciError(f"{head.name}: is not a HEAD file of SNANA by its name; give the path of ..._HEAD.FITS")
     before, _, after = head.name.rpartition("HEAD")

@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 
 from seqsci.domains.photometry import columns as names
+from seqsci.domains.photometry.columns import OBJECT_NAMES, OBSERVATION_NAMES
 from seqsci.domains.photometry.metadata import canonical_objects, identity
-from seqsci.domains.photometry.snana import SEPARATOR, read_pair
-from seqsci.errors import SeqsciError
+from seqsci.domains.photometry.snana import SEPARATOR, is_fits, read_pair
+from seqsci.errors import SeqsciError, nearest
 
 BLANKS = ["", "NA", "N/A", "null", "None", "NULL"]
 LAYOUTS = ("auto", "long", "nested", "snana")
@@ -50,27 +51,38 @@ def open_source(
         raise SeqsciError(f"layout: there is no '{layout}'; known: {', '.join(LAYOUTS)}")
     path = Path(what) if isinstance(what, (str, Path)) else None
     objects, mw, separators = None, None, 0
-    if path is not None and (layout == "snana" or path.name.lower().endswith((".fits", ".fits.gz", ".fit"))):
+    if path is not None and (layout == "snana" or is_fits(path)):
         observations, meta, mw = read_pair(path)
         # Trailing rows of no object are separators; others would be a fault and keep their null.
         apart = observations["SNID"].is_null() & (observations["MJD"] == SEPARATOR)
         separators = int(apart.sum())
         frame, origin = observations.with_row_index("_row", 1).filter(~apart).lazy(), path.name
-        objects = canonical_objects(meta, path.name, known_columns(columns, meta), label)[0]
+        rows = frame
+        objects = canonical_objects(meta, path.name, known_columns(columns, meta, path.name), label)[0]
         want_objects = False
     else:
         frame, origin = open_table(what)
-        frame = _flat(frame, layout, origin)
-    found = canonical(frame, origin, columns, band, zeropoint)
+        frame, lists = _opened(frame, layout, origin)
+        # An object without exposures has no row; it is counted where its label or redshift makes it known.
+        rows = frame.explode(lists, empty_as_null=False, keep_nulls=False) if lists else frame
+        frame = frame.drop(lists)
+    found = canonical(rows, origin, columns, band, zeropoint)
     if want_objects:
         objects = _joined(frame, origin, columns, label)
     mw = found.mw_corrected if mw is None else mw
     return replace(found, objects=objects, separators=separators, mw_corrected=mw)
 
 
-def known_columns(columns: Mapping[str, str] | None, frame: pl.DataFrame) -> dict[str, str]:
-    """Those names of the user that this table has."""
-    return {ours: theirs for ours, theirs in (columns or {}).items() if theirs in frame.columns}
+def known_columns(columns: Mapping[str, str] | None, frame: pl.DataFrame, origin: str) -> dict[str, str]:
+    """Those names of the user that this table of objects has; the others may be meant for the observations.
+
+    Raises:
+        SeqsciError: a column of the label or redshift that is not there, as it can be meant for nothing else.
+    """
+    for ours, theirs in (columns or {}).items():
+        if theirs and ours in OBJECT_NAMES and ours not in OBSERVATION_NAMES and theirs not in frame.columns:
+            raise SeqsciError(f"{origin}: there is no column '{theirs}' for {ours}{nearest(theirs, frame.columns)}")
+    return {ours: theirs for ours, theirs in (columns or {}).items() if not theirs or theirs in frame.columns}
 
 
 def open_table(what: Any) -> tuple[pl.LazyFrame, str]:
@@ -108,8 +120,8 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _flat(frame: pl.LazyFrame, layout: str, origin: str) -> pl.LazyFrame:
-    """One row per observation: structs of lists are opened, lists are spread; `_row` counts rows of the source."""
+def _opened(frame: pl.LazyFrame, layout: str, origin: str) -> tuple[pl.LazyFrame, list[str]]:
+    """The table with `_row` from 1 on and structs of lists opened, and the columns that hold lists of one length."""
     frame = frame.with_row_index("_row", 1)
     schema = frame.collect_schema()
     structs = [n for n, t in schema.items() if isinstance(t, pl.Struct) and any(f.dtype == pl.List for f in t.fields)]
@@ -122,12 +134,12 @@ def _flat(frame: pl.LazyFrame, layout: str, origin: str) -> pl.LazyFrame:
     if layout == "long" and lists:
         raise SeqsciError(f"{origin}: column {lists[0]} holds lists; take layout='nested'")
     if not lists:
-        return frame
+        return frame, []
     lengths = [pl.col(name).list.len() for name in lists]
     uneven = frame.filter(pl.any_horizontal(n != lengths[0] for n in lengths)).head(1).collect()
     if len(uneven):
         raise SeqsciError(f"{origin}, row {uneven['_row'][0]}: its lists differ in length; give one entry per exposure")
-    return frame.explode(lists)
+    return frame, lists
 
 
 def canonical(
