@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from seqsci.errors import SeqsciError, nearest
 
-HOMES = {"informer": "seqsci.models.informer", "t2": "seqsci.models.t2"}
+HOMES = {"informer": "seqsci.models.informer", "t2": "seqsci.models.t2", "fcn": "seqsci.models.fcn"}
 """Encoder name -> the module that registers it."""
 
 T = TypeVar("T")
@@ -73,5 +73,9 @@ def settings(name: str) -> type:
 
     if name not in HOMES:
         raise SeqsciError(f"model.name: no model '{name}'{nearest(name, HOMES)}")
-    found: type = {"informer": known.InformerSettings, "t2": known.T2Settings}[name]
-    return found
+    found: dict[str, type] = {
+        "informer": known.InformerSettings,
+        "t2": known.T2Settings,
+        "fcn": known.FCNSettings,
+    }
+    return found[name]

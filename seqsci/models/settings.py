@@ -81,7 +81,26 @@ class T2Settings:
         _require_heads(self.width, self.heads)
 
 
-ModelSettings = Annotated[InformerSettings | T2Settings, Field(discriminator="name")]
+@dataclass(frozen=True, kw_only=True)
+class FCNSettings:
+    """FCN, the fully convolutional network (Wang, Yan & Oates 2017, arXiv 1611.06455); defaults are the paper's."""
+
+    name: Literal["fcn"] = "fcn"
+    width: Positive = 128
+    """Width D: filters of the first and the last block; those between have 2 D."""
+    kernels: tuple[Positive, ...] = (8, 5, 3)
+    """Steps that each block's convolution spans; as many blocks."""
+    dropout: Fraction = 0.0
+    """Probability that an activation is dropped in training; the paper has none."""
+    decoder: Literal["pooled", "linear"] = "pooled"
+    """Head of a forecast: the paper's mean over all steps, or one linear map of the encoder's last state."""
+
+    def __post_init__(self) -> None:
+        if not self.kernels:
+            raise SeqsciError("model.kernels: no convolution; give at least one kernel, such as [8, 5, 3]")
+
+
+ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings, Field(discriminator="name")]
 """Every model's settings, told apart by `name`."""
 
 

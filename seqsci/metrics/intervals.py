@@ -1,4 +1,4 @@
-"""The few measures that torchmetrics and scikit-learn lack: block-bootstrap and conformal intervals."""
+"""Intervals of forecasts and of their losses: block bootstrap and split conformal."""
 
 from __future__ import annotations
 
