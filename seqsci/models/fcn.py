@@ -64,6 +64,7 @@ class FCNEncoder(nn.Module):
     causal = False
     recurrent = False
     length_preserving = True
+    fixed_length = False
 
     def __init__(self, settings: FCNSettings) -> None:
         super().__init__()
@@ -91,6 +92,11 @@ class PooledForecaster(nn.Module):
     A state sees 6 steps before it and 7 behind, so that the encoder's last state alone would leave out most of
     the context.
     """
+
+    @staticmethod
+    def wanted(settings: FCNSettings) -> bool:
+        """Whether the paper's head is asked for."""
+        return settings.decoder == "pooled"
 
     def __init__(self, settings: FCNSettings, shape: Shape) -> None:
         super().__init__()

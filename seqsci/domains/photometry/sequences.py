@@ -1,6 +1,7 @@
 """Two ways from light curves to sequences: the observations themselves, or the Gaussian process on its grid.
 
-Both give days (since the first detection, or the first point of the grid) and the redshift of the host, and nothing that could leak the class.
+Both give days, since the first detection or the first point of the grid, and the redshift of the host; nothing that
+could leak the class.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def observed(curves: LightCurves, *, margin: float = 50.0, most: int = 128) -> S
         most: rows of a sequence; of a longer one an even choice is kept, first and last included.
     """
     table = _near(curves, margin)
-    count = table.group_by("object_id", maintain_order=True).len()["len"].to_numpy()
+    count = table.group_by("object_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
     keep, offsets = _thin(count, most)
     table = table[keep]
     scale = _fluxcal(curves)

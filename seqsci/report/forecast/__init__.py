@@ -44,7 +44,7 @@ def summary(metrics: Metrics) -> Summary:
     return Summary(
         title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
         columns=("method", "MSE", "MAE", "MSE of model less this [95 %]"),
-        rows=[(r["method"], f"{r['mse']:.4f}", f"{r['mae']:.4f}", words.interval_text(_interval(r))) for r in scores],
+        rows=[(r["method"], f"{r['mse']:.4f}", f"{r['mae']:.4f}", words.interval_text(r)) for r in scores],
         sentences=[*verdicts(metrics), f"intervals on test: {coverage}"],
     )
 
@@ -64,10 +64,6 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         series=_series_rows(material),
         span=[time_text(moment) for moment in material.span[:2]],
     )
-
-
-def _interval(row: dict[str, Any]) -> dict[str, Any]:
-    return {"difference": row["difference"], "low": row["low"], "high": row["high"]}
 
 
 def _series_rows(material: Material) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ def _interval(p: Floats, y: NDArray[np.int64], recipe: ClassifyRecipe) -> list[f
 
 
 def _compare(model: Method, other: Method, recipe: ClassifyRecipe, prepared: Prepared) -> dict[str, Any]:
-    """`difference` is the model's flat log loss less the baseline's: above 0 the model is worse; `val` the same there."""
+    """`difference` is the model's flat log loss less the baseline's: above 0 it is worse; `val`: the same there."""
     found: dict[str, Any] = {}
     for split in ("test", "val"):
         own, theirs, truth = getattr(model, split), getattr(other, split), prepared.truth(split)

@@ -254,9 +254,7 @@ def _by_number(label: str) -> tuple[int, str]:
     return (int(label), label) if label.isdigit() else (1 << 62, label)
 
 
-def _split(
-    curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData
-) -> tuple[dict[str, Ints], list[str]]:
+def _split(curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData) -> tuple[dict[str, Ints], list[str]]:
     """Numbers of the objects of each split, and a sentence on how it was made."""
     objects = curves.objects
     test, shares, said = np.zeros(len(objects), bool), SHARES, "dealt at random class by class"

@@ -106,11 +106,11 @@ def _boosting(recipe: ClassifyRecipe, prepared: Prepared) -> Method:
 
     every = table(prepared.curves)
     train, val, test = (every[prepared.splits[name]] for name in ("train", "val", "test"))
-    model = Boosting(balanced=recipe.train.loss == "balanced", seed=recipe.train.seed)
-    model.fit(train, prepared.truth("train"), val, prepared.truth("val"), len(prepared.frame.classes))
+    model = Boosting(balanced=recipe.train.loss == "balanced")
+    model.fit(train, prepared.truth("train"), val, prepared.truth("val"), prepared.frame.classes)
     return Method(
         val=model.predict(val),
         test=model.predict(test),
         judge=lambda curves: model.predict(table(curves)),
-        facts=model.facts,
+        facts={"rounds": model.rounds_used, **vars(model.trees)},
     )
