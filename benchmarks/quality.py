@@ -26,8 +26,9 @@ from seqsci.data.batch import Batch
 from seqsci.nn.head import build
 from seqsci.nn.memory import steady_heap
 from seqsci.nn.precision import autocast, resolve
+from seqsci.recipe import ForecastRecipe, as_kind
 from seqsci.recipe import resolve as resolve_recipe
-from seqsci.training.prepare import Prepared, prepare
+from seqsci.training.forecast.prepare import Prepared, prepare
 
 GOAL = 0.51
 """Test MSE that the reference code reached here after 1.5 epochs."""
@@ -39,7 +40,7 @@ def work(contender: str, reference: Callable[[Any, int], nn.Module] | None, seed
     torch.set_num_threads(1)
     steady_heap()
     recipe, _ = resolve_recipe("forecast", data="etth1", model="informer")
-    prepared = prepare(recipe.data)
+    prepared = prepare(as_kind(recipe, ForecastRecipe))
     train = prepared.windows["train"]
     torch.manual_seed(seed)
     fused, precision = contender != "reference", resolve("fp32" if contender != "seqsci" else "auto", "cpu")

@@ -9,7 +9,7 @@ import pytest
 from seqsci.cli import _dotted, main
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
-VERBS = ("forecast", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
+VERBS = ("forecast", "classify", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
 
 
 def seqsci(*arguments: str, cwd=None, timeout: int = 240) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ REFUSED = {
     "tune forecast/informr": "did you mean 'forecast/informer'?",
     "data info eth1": "did you mean 'etth1'?",
     "data check nowhere.csv": "nowhere.csv",
-    "settings informr": "did you mean 'informer'?",
+    "settings --model informr": "did you mean 'informer'?",
 }
 
 

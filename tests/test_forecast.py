@@ -180,7 +180,9 @@ def killed_at(step: int, number: int, folder: Path) -> None:
 
 def test_a_killed_or_interrupted_run_goes_on_to_the_same_bits(tmp_path):
     settings = {**TINY, "train.epochs": 2, "train.batch": 32, "train.save_minutes": 0, "model.dropout": 0.2}
-    recipe, _ = plan("demo-electricity", horizon=6, settings={**settings, "data.split": "0.1,0.1,0.8"})
+    recipe, _ = plan(
+        "forecast", "demo-electricity", settings={**settings, "data.horizon": 6, "data.split": "0.1,0.1,0.8"}
+    )
     straight = start(recipe, tmp_path)
     finish(straight, quiet=True)
     for step, kind in ((20, signal.SIGKILL), (7, signal.SIGINT)):
@@ -195,7 +197,7 @@ def test_a_killed_or_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 def test_a_run_goes_on_from_any_folder_but_not_on_other_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table().write_csv("load.csv")
-    run = start(plan("load.csv", horizon=6, settings=TINY)[0])
+    run = start(plan("forecast", "load.csv", settings={**TINY, "data.horizon": 6})[0])
     folder = run.folder.resolve()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -209,7 +211,7 @@ def test_a_run_goes_on_from_any_folder_but_not_on_other_data(tmp_path, monkeypat
 
 
 def test_a_damaged_resume_point_is_refused(tmp_path):
-    recipe, _ = plan("demo-electricity", horizon=6, settings=TINY)
+    recipe, _ = plan("forecast", "demo-electricity", settings={**TINY, "data.horizon": 6})
     run = start(recipe, tmp_path)
     run.resume_point.write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(seqsci.SeqsciError, match=r"resume\.ckpt: damaged"):

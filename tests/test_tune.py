@@ -335,13 +335,13 @@ REAL_SPACE = {"train.lr": {"log": [1e-3, 1e-1]}, "model.heads": {"choice": [2, 4
 
 def test_best_recipe_reruns_to_the_same_validation_loss(tmp_path: Path) -> None:
     from seqsci.training.fit import fit
-    from seqsci.training.prepare import prepare
+    from seqsci.training.forecast import prepare
 
     found = tune(make(REAL_SPACE, **REAL), trials=3, root=tmp_path, quiet=True)
     assert "complete" in set(found.leaderboard["state"])
     recipe = found.recipe
     run = Run.create(tmp_path / "again", recipe, "demo-electricity")
-    again = fit(recipe, prepare(recipe.data, recipe.evaluate.season), run, quiet=True)
+    again = fit(recipe, prepare(recipe), run, quiet=True)
     assert again.best_val == found.best_value
     assert not list(found.folder.glob("trial-*/metrics.json"))
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from seqsci.models.baselines import Ridge, Span, last_value, seasonal_naive
-from seqsci.recipe import ForecastData
+from seqsci.models.settings import InformerSettings
+from seqsci.recipe import ForecastData, ForecastRecipe
 from seqsci.tasks.forecast import score
-from seqsci.training.prepare import prepare
+from seqsci.training.forecast import prepare
 
 
 def span(values: np.ndarray, origins: list[int]) -> Span:
@@ -47,7 +48,7 @@ def test_ridge_finds_a_linear_law_and_leaves_out_unobserved_targets():
 )
 def test_etth1_horizon_24_to_four_digits(real_data, target, context, name, mse, mae):
     data = ForecastData(name="etth1", target=target, context=context, horizon=24)
-    prepared = prepare(data)
+    prepared = prepare(ForecastRecipe(data=data, model=InformerSettings()))
     assert {k: len(w) for k, w in prepared.windows.items()} == {
         "train": 8640 - context - 24 + 1,
         "val": 2857,

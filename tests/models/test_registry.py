@@ -52,7 +52,7 @@ def batch(rows: int) -> Batch:
 
 def row(given: Batch, number: int) -> Batch:
     tensors = {f.name: getattr(given, f.name) for f in fields(given)}
-    return replace(given, **{k: v[number : number + 1] for k, v in tensors.items()})
+    return replace(given, **{k: v[number : number + 1] for k, v in tensors.items() if v is not None})
 
 
 every = pytest.mark.parametrize("name", registry.names())
