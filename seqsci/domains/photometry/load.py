@@ -68,7 +68,7 @@ def load(
             merges but nothing has; or whatever is wrong in the files.
     """
     stated: dict[str, Any] = {"zeropoint": zeropoint, "mw_corrected": mw_corrected, "difference": difference}
-    given = {"objects": objects, "label": label, "columns": columns, "band": band, **stated}
+    given = {"objects": objects, "label": label, "columns": columns or None, "band": band, **stated}
     given |= {"parts": parts or None, "count": count}
     card = _card(source)
     if card is None:
@@ -89,6 +89,10 @@ def load(
     curves = _merged(curves, settings, files.name)
     opened = settings.open_classes if files.tested else ()
     curves = _without_open(curves, () if open_set else opened)
+    if open_set and not opened:
+        curves = replace(
+            curves, notes=(*curves.notes, "open_set: no class of these data is known to be of an open set")
+        )
     return curves, {
         "name": files.name,
         "path": ",".join(str(path) for path in files.paths) or None,

@@ -129,6 +129,8 @@ def batches(
     """
     if not isinstance(path, (str, Path)):
         raise SeqsciError("batches: give the path of a CSV or Parquet file; a table in memory is for read()")
+    if label is not None and objects is None:
+        raise SeqsciError("batches: the label comes from a table of objects; give objects, or leave label out")
     if objects_per_batch < 1:
         raise SeqsciError(f"objects_per_batch is {objects_per_batch}; give 1 or more")
     source = open_source(path, "long", columns, band, zeropoint, label, False)

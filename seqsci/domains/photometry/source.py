@@ -228,6 +228,8 @@ def _joined(
     """Metadata that stand in the table of observations itself."""
     theirs = frame.collect_schema().names()
     found = names.resolve(theirs, names.OBJECT_NAMES, columns, origin)
+    if label is not None and label not in theirs:
+        raise SeqsciError(f"{origin}: there is no column '{label}' for the label{nearest(label, theirs)}")
     wanted = set(found.values()) | {name for name in theirs if label in (name,) or names.plain(name) == "truetarget"}
     if "object_id" not in found or len(wanted) < 2:
         return None
