@@ -91,6 +91,8 @@ class File:
     def __post_init__(self) -> None:
         if self.sha256 and self.md5:
             raise ValueError(f"{self.name}: give sha256 or md5, not both")
+        if self.sha256 and self.name.endswith(".gz"):
+            raise ValueError(f"{self.name}: sha256 is of uncompressed content; drop .gz from the name or give md5")
         for digest, length in ((self.sha256, 64), (self.md5, 32)):
             if digest and not re.fullmatch(f"[0-9a-f]{{{length}}}", digest):
                 raise ValueError(f"{self.name}: a digest is not {length} digits of 0-9 a-f")

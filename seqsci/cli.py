@@ -278,7 +278,7 @@ def info(name: str) -> None:
 
 
 @data_app.command
-def fetch(name: str, *, part: tuple[str, ...] = ()) -> None:
+def fetch(name: str, *, part: Annotated[tuple[str, ...], Parameter(negative=())] = ()) -> None:
     """Find a data set on this machine or download it, and check its digests.
 
     Parameters

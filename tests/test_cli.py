@@ -68,6 +68,8 @@ REFUSED = {
     "data info eth1": "did you mean 'etth1'?",
     "data check nowhere.csv": "nowhere.csv",
     "settings --model informr": "did you mean 'informer'?",
+    "data fetch plasticc --part test_12": "plasticc has no part 'test_12'; did you mean 'test_",
+    "forecast --data demo-photometry": "'demo-photometry' is a photometry set, not a table of regular series",
 }
 
 
@@ -127,6 +129,8 @@ def test_what_reading_found_out_is_printed(tmp_path, tiny):
 LISTS = {
     "data list": "etth1",
     "data info etth1": "ETDataset",
+    "data info plasticc": "test_11 (plasticc_test_lightcurves_11.csv.gz)",
+    "data fetch demo-photometry": "nothing to fetch",
     "models": "informer",
     "recipes": "forecast/informer-etth1",
     "settings": "--train.lr",

@@ -185,8 +185,8 @@ def locate_all(card: Card, parts: Sequence[str] = ()) -> list[Found]:
     for file in absent:
         path = _download(card, file, wrong)
         # pooch has just compared the digest; only where it was an md5 is the other one still unknown.
-        known = "" if path.suffix == ".gz" else file.sha256
-        found[file.name] = Found(path=path, sha256=known or fingerprint(path).sha256, place="download", file=file)
+        sha256 = file.sha256 or fingerprint(path).sha256
+        found[file.name] = Found(path=path, sha256=sha256, place="download", file=file)
     return [found[file.name] for file in files]
 
 

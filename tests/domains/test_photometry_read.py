@@ -181,3 +181,121 @@ def test_round_trip(tmp_path: Path, curves: list[list[tuple[float, str, float, f
         assert read(tmp_path / name).observations.equals(frame), name
     assert read(frame.to_pandas()).observations.equals(frame)
     assert read(frame.to_arrow()).observations.equals(frame)
+
+
+def shuffled_counts(rows: list[tuple[str, float, str, float, float]]) -> dict[str, int]:
+    """What must happen to each row, told one row at a time."""
+    seen: set[tuple[object, ...]] = set()
+    told = {"time": 0, "flux": 0, "error": 0, "twice": 0}
+    for row in rows:
+        _, time, _, flux, error = row
+        if not math.isfinite(time):
+            told["time"] += 1
+        elif not math.isfinite(flux):
+            told["flux"] += 1
+        elif not (math.isfinite(error) and error > 0):
+            told["error"] += 1
+        else:
+            told["twice"] += row in seen
+            seen.add(row)
+    return told
+
+
+ANY = st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf, -math.inf])
+MESSY = st.lists(st.tuples(st.sampled_from("abc"), ANY, st.sampled_from("ugrizy"), ANY, ANY), min_size=1, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MESSY, st.integers(1, 4))
+def test_every_row_and_object_is_accounted_for(rows: list[tuple[str, float, str, float, float]], minimum: int) -> None:
+    frame = pl.DataFrame(rows, ["object_id", "time", "band", "flux", "flux_error"], orient="row")
+    objects = pl.DataFrame({"object_id": ["a", "z"], "label": ["A", "Z"]})
+    curves = read(frame, objects, minimum=minimum)
+    told = shuffled_counts(rows)
+    names = {
+        "time": "no finite time",
+        "flux": "no finite flux",
+        "error": "no positive flux error",
+        "twice": "exact duplicates",
+    }
+    assert {kind: curves.counts.get(f"rows: {name}", 0) for kind, name in names.items()} == told
+    assert balanced(curves.counts) and curves.counts["objects: no light curve"] >= 1
+    kept = curves.observations
+    assert set(kept["object_id"]) == set(curves.objects["object_id"]) <= set("abc")
+    assert all(part["time"].is_sorted() and len(part) >= minimum for part in kept.partition_by("object_id"))
+    assert kept.select(pl.all_horizontal(pl.col("time", "flux", "flux_error").is_finite()).all()).item()
+
+
+def test_objects_without_exposures_in_a_nested_table() -> None:
+    frame = pl.DataFrame({
+        "object_id": ["7", "8", "9"], "label": ["A", "B", "C"], "time": [[1.0, 2.0], [], None], "band": [["u", "g"], [], None],
+        "flux": [[1.0, 2.0], [], None], "flux_error": [[1.0, 1.0], [], None],
+    })  # fmt: skip
+    curves = read(frame)
+    assert curves.objects.rows() == [("7", "A", None, None)]
+    assert curves.counts["objects: no light curve"] == 2 and balanced(curves.counts)
+    with pytest.raises(SeqsciError, match="row 2: its lists differ in length"):
+        read(frame.with_columns(flux=pl.Series([[1.0, 2.0], [3.0], None])))
+
+
+def snana(folder: Path, **changes: object) -> Path:
+    """A small pair of SNANA: objects A and B of two and one exposures, a separator after each."""
+    fits = pytest.importorskip("astropy.io.fits", reason="SNANA's FITS files need astropy")
+    head = {"SNID": ["A", "B"], "PTROBS_MIN": [1, 4], "PTROBS_MAX": [2, 4], "SNTYPE": [1, 2], **changes}
+    phot = {"MJD": [1.0, 2, -777, 3, -777], "FLT": ["g", "r", "-", "i", "-"], "FLUXCAL": [5.0, 6, -777, 7, -777]}
+    phot |= {"FLUXCALERR": [1.0, 1, -777, 1, -777], "PHOTFLAG": [4096, 0, 0, 6144, 0]}
+    formats = {str: "8A", int: "J", float: "D"}
+    for name, table in (("HEAD", head), ("PHOT", phot)):
+        columns = [fits.Column(key, formats[type(values[0])], array=values) for key, values in table.items()]  # type: ignore[index]
+        primary = fits.PrimaryHDU()
+        fits.HDUList([primary, fits.BinTableHDU.from_columns(columns)]).writeto(
+            folder / f"x_{name}.FITS", overwrite=True
+        )
+    return folder / "x_HEAD.FITS"
+
+
+def test_separators_of_snana(tmp_path: Path) -> None:
+    curves = read(snana(tmp_path))
+    assert curves.objects["object_id"].to_list() == ["A"] and curves.observations["detected"].to_list() == [True, False]
+    expected = {
+        "rows: separators": 2,
+        "rows: of objects with fewer than 2 observations": 1,
+        "rows in": 5,
+        "rows out": 2,
+    }
+    assert {name: curves.counts[name] for name in expected} == expected and balanced(curves.counts)
+    assert read(snana(tmp_path), minimum=1).observations["time"].to_list() == [1, 2, 3]
+    with pytest.raises(SeqsciError, match="x_HEAD.FITS, object B, row 2: rows 2 to 4 do not fit"):
+        read(snana(tmp_path, PTROBS_MIN=[1, 2]))
+    with pytest.raises(SeqsciError, match="x_HEAD.FITS, object B, row 2: rows 5 to 4 do not fit"):
+        read(snana(tmp_path, PTROBS_MIN=[1, 5]))
+    with pytest.raises(SeqsciError, match="x_HEAD.FITS, row 2: no object"):
+        read(snana(tmp_path, PTROBS_MAX=[1, 4]))
+
+
+def test_columns_of_the_user(tmp_path: Path) -> None:
+    objects = pl.DataFrame({"object_id": [7, 8], "Z": [0.5, 0.6], "label": ["A", "B"]})
+    path = write(tmp_path, HEAD + GOOD)
+    assert read(path, objects).objects["redshift"].to_list() == [0.5, 0.6]
+    assert read(path, objects, columns={"redshift": ""}).objects["redshift"].null_count() == 2
+    with pytest.raises(SeqsciError, match="there is no column 'zed' for redshift; known: Z"):
+        read(path, objects, columns={"redshift": "zed"})
+    with pytest.raises(SeqsciError, match="no column for flux"):
+        read(path, objects, columns={"flux": ""})
+    with pytest.raises(SeqsciError, match="there is no column 'kind' for the label"):
+        read(path, label="kind")
+    with pytest.raises(SeqsciError, match="object 8: two rows that differ"):
+        read(path, pl.concat([objects, objects.with_columns(label=pl.lit("C"))])[1:])
+
+
+def test_units_that_differ_between_files(tmp_path: Path) -> None:
+    first = write(tmp_path, HEAD + GOOD)
+    frame = read(first).observations.with_columns(object_id="x" + pl.col("object_id"))
+    with pytest.raises(SeqsciError, match="differ in mw_corrected"):
+        read([first, frame])
+    with pytest.raises(SeqsciError, match="says mw_corrected=True, not False"):
+        read(first, mw_corrected=False)
+    rows = frame.drop("detected").with_columns(zp=pl.Series([27.5, None, 27.5, 27.5]))
+    assert read(rows, minimum=1).counts["rows: no finite flux"] == 1
+    with pytest.raises(SeqsciError, match="lc.csv, object 7, row 1, column zp: 'high' is not a number"):
+        read(write(tmp_path, "object_id,mjd,band,flux,flux_err,zp\n7,1,u,1,1,high\n"))

@@ -68,7 +68,7 @@ def load(
             merges but nothing has; or whatever is wrong in the files.
     """
     stated: dict[str, Any] = {"zeropoint": zeropoint, "mw_corrected": mw_corrected, "difference": difference}
-    given = {"objects": objects, "label": label, "columns": columns, "band": band, **stated}
+    given = {"objects": objects, "label": label, "columns": columns or None, "band": band, **stated}
     given |= {"parts": parts or None, "count": count}
     card = _card(source)
     if card is None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from seqsci.domains.photometry.check import light_curves
 from seqsci.domains.photometry.chunks import chunks
+from seqsci.domains.photometry.columns import OBJECT_NAMES, plain, require, resolve
 from seqsci.domains.photometry.metadata import canonical_objects
 from seqsci.domains.photometry.source import (
     COMMON,
@@ -22,7 +23,7 @@ from seqsci.domains.photometry.source import (
     open_table,
 )
 from seqsci.domains.photometry.table import OBJECTS, OBSERVATIONS, LightCurves, Units
-from seqsci.errors import SeqsciError
+from seqsci.errors import SeqsciError, nearest
 
 
 def read(
@@ -86,14 +87,21 @@ def object_table(
         SeqsciError: not readable, or not to be understood; names file, object, row and column.
     """
     frame, origin = open_table(objects)
+    names = frame.collect_schema().names()
+    # A name of the user may be meant for the observations alone.
+    known = known_columns(columns, names, origin)
+    chosen = next((name for name in label if name in names), None)
+    if label and chosen is None:
+        raise SeqsciError(f"{origin}: there is no column '{label[0]}' for the label{nearest(label[0], names)}")
+    found = resolve(names, OBJECT_NAMES, known, origin)
+    require(found, names, ["object_id"], origin)
+    # The test set of PLAsTiCC has 3.5 million objects and 26 columns: only what is needed goes into memory.
+    needed = {*found.values(), chosen, *(name for name in names if plain(name) == "truetarget")}
     try:
-        table = frame.collect()
+        table = frame.select(name for name in names if name in needed).collect()
     except pl.exceptions.PolarsError as error:
         raise SeqsciError(f"{origin}: cannot be read ({first_line(error)}); write the file again") from None
-    there = [name for name in label if name in table.columns]
-    # A name of the user may be meant for the observations alone.
-    known = known_columns(columns, table, origin)
-    return canonical_objects(table, origin, known, next(iter([*there, *label]), None))
+    return canonical_objects(table, origin, known, chosen)
 
 
 def scan(
@@ -129,6 +137,8 @@ def batches(
     """
     if not isinstance(path, (str, Path)):
         raise SeqsciError("batches: give the path of a CSV or Parquet file; a table in memory is for read()")
+    if label is not None and objects is None:
+        raise SeqsciError("batches: the label comes from a table of objects; give objects, or leave label out")
     if objects_per_batch < 1:
         raise SeqsciError(f"objects_per_batch is {objects_per_batch}; give 1 or more")
     source = open_source(path, "long", columns, band, zeropoint, label, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def open_source(
         separators = int(apart.sum())
         frame, origin = observations.with_row_index("_row", 1).filter(~apart).lazy(), path.name
         rows = frame
-        objects = canonical_objects(meta, path.name, known_columns(columns, meta, path.name), label)[0]
+        objects = canonical_objects(meta, path.name, known_columns(columns, meta.columns, path.name), label)[0]
         want_objects = False
     else:
         frame, origin = open_table(what)
@@ -73,16 +73,16 @@ def open_source(
     return replace(found, objects=objects, separators=separators, mw_corrected=mw)
 
 
-def known_columns(columns: Mapping[str, str] | None, frame: pl.DataFrame, origin: str) -> dict[str, str]:
-    """Those names of the user that this table of objects has; the others may be meant for the observations.
+def known_columns(columns: Mapping[str, str] | None, there: Sequence[str], origin: str) -> dict[str, str]:
+    """Those names of the user that a table of objects has; the others may be meant for the observations.
 
     Raises:
         SeqsciError: a column of the label or redshift that is not there, as it can be meant for nothing else.
     """
     for ours, theirs in (columns or {}).items():
-        if theirs and ours in OBJECT_NAMES and ours not in OBSERVATION_NAMES and theirs not in frame.columns:
-            raise SeqsciError(f"{origin}: there is no column '{theirs}' for {ours}{nearest(theirs, frame.columns)}")
-    return {ours: theirs for ours, theirs in (columns or {}).items() if not theirs or theirs in frame.columns}
+        if theirs and ours in OBJECT_NAMES and ours not in OBSERVATION_NAMES and theirs not in there:
+            raise SeqsciError(f"{origin}: there is no column '{theirs}' for {ours}{nearest(theirs, there)}")
+    return {ours: theirs for ours, theirs in (columns or {}).items() if not theirs or theirs in there}
 
 
 def open_table(what: Any) -> tuple[pl.LazyFrame, str]:
@@ -228,6 +228,8 @@ def _joined(
     """Metadata that stand in the table of observations itself."""
     theirs = frame.collect_schema().names()
     found = names.resolve(theirs, names.OBJECT_NAMES, columns, origin)
+    if label is not None and label not in theirs:
+        raise SeqsciError(f"{origin}: there is no column '{label}' for the label{nearest(label, theirs)}")
     wanted = set(found.values()) | {name for name in theirs if label in (name,) or names.plain(name) == "truetarget"}
     if "object_id" not in found or len(wanted) < 2:
         return None
