@@ -26,10 +26,12 @@ class Trees:
 
     rate: float = 0.1
     leaves: int = 16
-    share: float = 0.3
+    share: float = 0.2
 
 
-GRID = (Trees(leaves=8), Trees(leaves=16), Trees(rate=0.06, leaves=16))
+BINS = 64
+"""Levels that a feature is told apart by; scikit-learn's 255 took about twice as long for much the same loss."""
+GRID = (Trees(leaves=8), Trees(rate=0.06, leaves=16))
 """What is tried; the validation set chooses."""
 
 
@@ -125,6 +127,7 @@ class Boosting:
             max_leaf_nodes=trees.leaves,
             max_features=trees.share,
             max_iter=self.rounds,
+            max_bins=BINS,
             early_stopping=True,
             n_iter_no_change=self.patience,
             tol=0,

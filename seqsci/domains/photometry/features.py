@@ -7,6 +7,8 @@ arXiv 1907.04690) and the Kaggle entries fed to LightGBM, here straight from the
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
@@ -16,7 +18,7 @@ SIGNIFICANT = 5.0
 """Flux over its error from which a row counts as a detection where the survey did not say."""
 WINDOWS = {"rise": (-30.0, -8.0), "peak": (-8.0, 8.0), "fall": (8.0, 25.0), "late": (25.0, 60.0)}
 """Days from the most significant observation, the end excluded, over which fluxes are averaged."""
-PAIRS = tuple(zip(BANDS, BANDS[1:], strict=False))
+PAIRS = tuple(pairwise(BANDS))
 """Neighbouring bands, whose fluxes make a colour."""
 HUBBLE, MATTER = 70.0, 0.3
 """H0 in km/s/Mpc and density of matter of the flat universe in which luminosities are reckoned."""
@@ -25,7 +27,7 @@ FLUX, ERROR, T, SNR, SEEN = (pl.col(name) for name in ("flux", "flux_error", "t"
 
 
 def features(curves: LightCurves) -> pl.DataFrame:
-    """One row for each of `curves.objects`, in their order: object_id and float columns; null where not defined.
+    """One row for each of `curves.objects`, in their order: object_id and 119 float columns; null where not defined.
 
     `BAND` is a band u to y, of which those without an observation have nulls; `first` the first row that was detected
     (that the survey says is, or else flux > 5 errors; the first row of all where none was); `peak` the row with the
@@ -36,10 +38,10 @@ def features(curves: LightCurves) -> pl.DataFrame:
     - detections, detected_share (of the rows), positive_share (of the detections), bright_share and dim_share (of the
       rows, beyond 3 errors), duration (days, first to last detection), peak_time (days from first), decline_time (days
       from peak to the last detection), spread_time (days, standard deviation over detections).
-    - half_rise, half_fall: days from peak to the first and last row above half of its band's maximum.
+    - half_rise, half_fall: days from peak to the first and last row above half of its band's maximum and 3 errors.
     - before_mean, before_std: of flux over error more than 30 days before first.
     - chi2 (log10, per degree of freedom, each band against its own constant), neumann (mean squared step from row to
-      row over variance, all bands together), jump (largest step within 3 days over its error).
+      row over variance, all bands together), jump (largest step in less than 3 days over its error).
     - level_{05,25,50,75,95}: quantiles of the flux over its band's largest, of bands with a row beyond 5 errors.
     - colour_{peak,fall,late}_AB: (f_A - f_B) / (|f_A| + |f_B|) of the mean fluxes in that window of `WINDOWS`;
       colour_max_AB of the maxima; {rise,fall,late}_BAND: the same contrast of that window with the one at the peak.
@@ -125,7 +127,7 @@ def _levels(rows: pl.DataFrame, bands: pl.DataFrame) -> pl.DataFrame:
     rows = rows.join(known, on=KEY, maintain_order="left")
     level = (FLUX / pl.col("top")).filter(pl.col("strong"))
     since = T - T.get(SNR.arg_max())
-    high = since.filter((0.5 * pl.col("flux_max") < FLUX) & (SNR > 3))
+    high = since.filter((pl.col("flux_max") < 2 * FLUX) & (SNR > 3))
     return rows.group_by("object").agg(
         *[level.quantile(q / 100, "linear").alias(f"level_{q:02d}") for q in (5, 25, 50, 75, 95)],
         half_rise=high.min(),
