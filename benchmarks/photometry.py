@@ -58,7 +58,7 @@ def sklearn_fit(o: gp_process.Trimmed, restarts: int) -> tuple[float, np.ndarray
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, o.flux / o.scale)
     grid = np.linspace(0, o.time[-1], 100)
-    lam = np.array(list(gp.LSST_WAVELENGTHS.values())) / 6000
+    lam = np.array(list(gp.WAVELENGTHS["lsst"].values())) / 6000
     where = np.stack([np.repeat(grid, 6), np.tile(lam, 100)], 1)
     mean, std = model.predict(where, return_std=True)
     value = model.log_marginal_likelihood_value_ - len(o.time) * np.log(o.scale)
@@ -83,14 +83,14 @@ def george_fit(o: gp_process.Trimmed) -> None:
     bounds = list(zip(gp_process.LOW, gp_process.HIGH, strict=True))
     found = minimize(value, model.get_parameter_vector(), jac=lambda p: model.grad_nll(p, y), bounds=bounds, tol=1e-6)
     model.set_parameter_vector(found.x)
-    grid, lam = np.linspace(0, o.time[-1], 100), np.array(list(gp.LSST_WAVELENGTHS.values()))
+    grid, lam = np.linspace(0, o.time[-1], 100), np.array(list(gp.WAVELENGTHS["lsst"].values()))
     model.predict(y, np.stack([np.repeat(grid, 6), np.tile(lam, 100)], 1), return_var=True)
 
 
 def gp_section(data: Path, rounds: int) -> None:
     """Objects per CPU second and likelihoods."""
     curves = read(data)
-    objects, _ = gp.trim(curves, gp.GPSettings(), gp.LSST_WAVELENGTHS)
+    objects, _ = gp.trim(curves, gp.GPSettings(), gp.WAVELENGTHS["lsst"])
     sizes = [len(o.time) for o in objects]
     print(f"gp: {len(objects)} real objects, {min(sizes)} to {max(sizes)} observations, median {np.median(sizes):.0f}")
     ours = gp.fit_grid(curves)

@@ -50,7 +50,7 @@ class Batch:
 
     `values (B, L, C)`: the context; an unobserved entry repeats the last observed one (0 before the first).
     `mask (B, L)`: True where at least one channel was observed.
-    `times (B, L, T)`: calendar marks in [-0.5, 0.5], then the known covariates; or (B, L, 1) days.
+    `times (B, L, T)`: calendar marks in [-0.5, 0.5], then the known covariates; or days.
     `index (B,)`: number of the window or sequence in its split.
     `future_times (B, H, T)`: the marks of the steps to forecast.
     `kinds (B, L)`: which of V kinds a step is, such as its passband.
@@ -100,11 +100,13 @@ class Shape:
 class SequenceShape:
     """What a classifier must know of its data before it is built.
 
-    `context` most steps of a sequence, `channels` C, `kinds` V of a step (0: no kinds), `static` S, `classes` K.
+    `context` most steps of a sequence, `channels` C, `times` T, `kinds` V of a step (0: no kinds), `static` S,
+    `classes` K.
     """
 
     context: int
     channels: int
+    times: int
     kinds: int
     static: int
     classes: int

@@ -18,7 +18,7 @@ from seqsci.data.batch import Batch
 class Rows:
     """S scaled sequences, stored end to end.
 
-    `values (N, C)`, `times (N, 1)`, `kinds (N,)` or None, `offsets (S+1,)`: sequence s is rows
+    `values (N, C)`, `times (N, T)` days, `kinds (N,)` or None, `offsets (S+1,)`: sequence s is rows
     `offsets[s]:offsets[s+1]`; `static (S, K)`; `target (S,)` classes, -1 where unknown.
     """
 

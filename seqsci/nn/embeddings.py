@@ -79,9 +79,9 @@ class TimeCode(nn.Module):
         self.register_buffer("rates", 2 * math.pi / periods, persistent=False)
 
     def forward(self, times: Tensor) -> Tensor:
-        """(B, L, 1) days -> (B, L, D)."""
-        angles = times * self.rates
-        return torch.cat([angles.sin(), angles.cos()], -1)[..., : self.width]
+        """(B, L, T) days -> (B, L, T D)."""
+        angles = times.unsqueeze(-1) * self.rates
+        return torch.cat([angles.sin(), angles.cos()], -1)[..., : self.width].flatten(-2)
 
 
 class ObservationEmbedding(nn.Module):
@@ -89,17 +89,18 @@ class ObservationEmbedding(nn.Module):
 
     Args:
         channels: C of the values.
+        times: T of a step.
         kinds: V kinds of a step; 0 for none.
         static: S.
         width: D.
     """
 
-    def __init__(self, channels: int, kinds: int, static: int, width: int) -> None:
+    def __init__(self, channels: int, times: int, kinds: int, static: int, width: int) -> None:
         super().__init__()
         self.values = nn.Linear(channels, width)
         self.kinds = nn.Embedding(kinds, width) if kinds else None
         self.code = TimeCode(width)
-        self.times = nn.Linear(width, width, bias=False)
+        self.times = nn.Linear(times * width, width, bias=False)
         self.static = nn.Linear(static, width) if static else None
         self.start = nn.Parameter(torch.zeros(width))
 

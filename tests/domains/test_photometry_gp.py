@@ -68,7 +68,7 @@ def regressor(o: gp_process.Trimmed, amplitude: float, length: float, restarts: 
 
 
 def objects(given: LightCurves) -> list[gp_process.Trimmed]:
-    return gp.trim(given, gp.GPSettings(), gp.LSST_WAVELENGTHS)[0]
+    return gp.trim(given, gp.GPSettings(), gp.WAVELENGTHS["lsst"])[0]
 
 
 def test_values_are_those_of_scikit_learn():
@@ -76,7 +76,7 @@ def test_values_are_those_of_scikit_learn():
     t, lam, problem = gp_process.pad(batch, 6000)
     p = torch.tensor([[np.log(0.4), 2 * np.log(15.0)], [np.log(1.3), 2 * np.log(33.0)]], dtype=torch.float64)
     times = torch.linspace(0, 110, 9, dtype=torch.float64).expand(2, 9)
-    targets = torch.tensor(list(gp.LSST_WAVELENGTHS.values()), dtype=torch.float64)
+    targets = torch.tensor(list(gp.WAVELENGTHS["lsst"].values()), dtype=torch.float64)
     mean, std, value = gp_process.predict(p, problem, (t, lam), times, targets, 6000)
     where = np.stack([np.repeat(times[0].numpy(), 6), np.tile(targets.numpy() / 6000, 9)], 1)
     for i, o in enumerate(batch):

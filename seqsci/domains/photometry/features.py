@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import polars as pl
 
+from seqsci.domains.photometry.cosmology import distance_modulus
 from seqsci.domains.photometry.table import BANDS, LightCurves
 
 SIGNIFICANT = 5.0
@@ -20,8 +20,6 @@ WINDOWS = {"rise": (-30.0, -8.0), "peak": (-8.0, 8.0), "fall": (8.0, 25.0), "lat
 """Days from the most significant observation, the end excluded, over which fluxes are averaged."""
 PAIRS = tuple(pairwise(BANDS))
 """Neighbouring bands, whose fluxes make a colour."""
-HUBBLE, MATTER = 70.0, 0.3
-"""H0 in km/s/Mpc and density of matter of the flat universe in which luminosities are reckoned."""
 KEY = ["object", "band"]
 FLUX, ERROR, T, SNR, SEEN = (pl.col(name) for name in ("flux", "flux_error", "t", "snr", "seen"))
 
@@ -188,21 +186,10 @@ def _contrast(a: str, b: str) -> pl.Expr:
 
 def _host() -> list[pl.Expr]:
     z = pl.col("redshift")
-    distance = z.map_batches(lambda s: pl.Series(_distance(s.to_numpy())), return_dtype=pl.Float64)
+    modulus = z.map_batches(lambda s: pl.Series(distance_modulus(s.to_numpy())), return_dtype=pl.Float64)
     return [
         (z == 0).cast(pl.Float64).alias("galactic"),
-        pl.when(pl.col("peak_flux") > 0).then(pl.col("peak_flux").log10() + 2 * distance.log10()).alias("luminosity"),
+        pl.when(pl.col("peak_flux") > 0).then(pl.col("peak_flux").log10() + 0.4 * (modulus - 25)).alias("luminosity"),
         (pl.col("half_rise") / (1 + z)).alias("rest_rise"),
         (pl.col("half_fall") / (1 + z)).alias("rest_fall"),
     ]
-
-
-def _distance(z: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Luminosity distance in Mpc of a flat universe, by the trapezoid rule on 10,000 steps up to z = 10."""
-    grid = np.linspace(0, 10, 10001)
-    inverse = 1 / np.sqrt(MATTER * (1 + grid) ** 3 + 1 - MATTER)
-    comoving = np.concatenate([[0], np.cumsum((inverse[1:] + inverse[:-1]) / 2) * (grid[1] - grid[0])])
-    distance: np.ndarray[tuple[int], np.dtype[np.float64]] = (
-        299792.458 / HUBBLE * (1 + z) * np.interp(z, grid, comoving)
-    )
-    return distance

@@ -15,14 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from seqsci.domains.photometry.gp_process import Trimmed, optimise, pad, predict
-from seqsci.domains.photometry.table import LightCurves, first_and_last_detection
+from seqsci.domains.photometry.table import WAVELENGTHS, LightCurves, first_and_last_detection
 from seqsci.errors import SeqsciError, nearest
 
-LSST_WAVELENGTHS = {"u": 3685.0, "g": 4802.0, "r": 6231.0, "i": 7542.0, "z": 8690.0, "y": 9736.0}
-"""Effective wavelengths of LSST's passbands, Angstrom (astronet)."""
-ZTF_WAVELENGTHS = {"g": 4804.79, "r": 6436.92, "i": 7968.22}
-"""Effective wavelengths of ZTF's passbands, Angstrom (astronet)."""
-WAVELENGTHS: Mapping[str, Mapping[str, float]] = {"lsst": LSST_WAVELENGTHS, "ztf": ZTF_WAVELENGTHS}
 CELLS, MOST = 1 << 17, 128  # matrix cells and objects of a batch: what the processor's cache likes
 Floats = NDArray[np.float32]
 

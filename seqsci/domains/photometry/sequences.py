@@ -13,30 +13,40 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.data.batch import Sequences
-from seqsci.domains.photometry.table import BANDS, LightCurves, first_and_last_detection
+from seqsci.domains.photometry.cosmology import distance_modulus
+from seqsci.domains.photometry.table import BANDS, WAVELENGTHS, LightCurves, first_and_last_detection
 
 if TYPE_CHECKING:
     from seqsci.domains.photometry.gp import Grid
 
 Floats = NDArray[np.float64]
 CHANNELS = ("signal", "flux", "error", "detected")
+HOST_CHANNELS = ("luminosity", "wavelength")
+FAR = 40.0
+"""Distance modulus (a redshift of about 0.22) at which a luminosity has the number of its flux."""
 STATIC = ("redshift", "redshift_error", "galactic", "unknown")
 """What is known of the host: its redshift and the error, whether the redshift is 0 (no host: in the Galaxy), and
 whether there is none."""
 
 
-def observed(curves: LightCurves, *, margin: float = 50.0, most: int = 128) -> Sequences:
+def observed(
+    curves: LightCurves, *, margin: float = 50.0, most: int = 128, redshift: bool = True, survey: str = "lsst"
+) -> Sequences:
     """The observations themselves: irregular in time, one row each, of all passbands.
 
     Channels: `signal` arsinh of flux over error, `flux` arsinh of the flux and `error` natural logarithm of its
     error, both in FLUXCAL (zero point 27.5) whatever the survey's unit is, and `detected` (0.5 where the survey does
-    not say). The arsinh keeps faint and negative fluxes linear and tames bright ones. `kinds` number the passbands
-    in the order of `BANDS`. No row depends on a later one, so that a curve cut short is the head of the whole.
+    not say). The arsinh keeps faint and negative fluxes linear and tames bright ones. With `redshift` also
+    `luminosity`, the arsinh of the flux that it would have at the distance modulus `FAR`, and `wavelength`, the
+    natural logarithm of the passband's wavelength in the rest frame over 5500 Angstrom; both 0 where the host is not
+    known or in the Galaxy. `kinds` number the passbands in the order of `BANDS`. No row depends on a later one.
 
     Args:
         curves: S light curves.
         margin: days kept before the first and after the last detection.
         most: rows of a sequence; of a longer one an even choice is kept, first and last included.
+        redshift: whether the channels that need it are given.
+        survey: whose wavelengths the passbands have.
     """
     table = _near(curves, margin)
     count = table.group_by("object_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
@@ -47,12 +57,13 @@ def observed(curves: LightCurves, *, margin: float = 50.0, most: int = 128) -> S
     values = [np.arcsinh(flux / error), np.arcsinh(flux), np.log(error)]
     detected = table["detected"].cast(pl.Float64).fill_null(0.5).to_numpy()
     order = {band: i for i, band in enumerate(BANDS)}
+    values += [detected, *(_from_host(curves, table, offsets, flux, survey) if redshift else [])]
     return Sequences(
-        values=np.stack([*values, detected], 1),
+        values=np.stack(values, 1),
         times=(table["time"] - table["first"].fill_null(table["start"])).to_numpy(),
         kinds=table["band"].replace_strict(order, return_dtype=pl.Int64).to_numpy(),
         offsets=offsets,
-        channels=CHANNELS,
+        channels=CHANNELS + (HOST_CHANNELS if redshift else ()),
         ids=tuple(curves.objects["object_id"]),
         known=np.zeros((0, 0)),
         static=_static(curves),
@@ -107,6 +118,17 @@ def _thin(count: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArr
     spread = np.repeat((count - 1) / np.maximum(kept - 1, 1), kept)
     start = np.repeat(np.cumsum(count) - count, kept)
     return start + np.round(place * spread).astype(np.int64), offsets
+
+
+def _from_host(
+    curves: LightCurves, table: pl.DataFrame, offsets: NDArray[np.int64], flux: Floats, survey: str
+) -> list[Floats]:
+    """(N,) luminosity and wavelength in the rest frame."""
+    z = np.repeat(np.nan_to_num(curves.objects["redshift"].to_numpy()), np.diff(offsets))
+    nearer = 10 ** (0.4 * (distance_modulus(np.maximum(z, 1e-3)) - FAR))
+    wavelength = table["band"].replace_strict(dict(WAVELENGTHS[survey]), default=None, return_dtype=pl.Float64)
+    rest = np.log(wavelength.to_numpy() / 5500 / (1 + z))
+    return [np.where(z > 0, np.arcsinh(flux * nearer), 0.0), np.where(z > 0, np.nan_to_num(rest), 0.0)]
 
 
 def _fluxcal(curves: LightCurves) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqsci.domains.photometry.cadence import DAYS, Floats, Visits
+from seqsci.domains.photometry.cosmology import COMOVING, GRID, INVERSE_E, distance_modulus
 
 Rng = np.random.Generator
 Model = Callable[[Rng, Visits], tuple[Floats, Floats]]
@@ -19,10 +20,6 @@ Shape = Callable[[Floats], Floats]
 
 ZEROPOINT = 27.5
 WAVELENGTHS = np.array([3671.0, 4827.0, 6223.0, 7546.0, 8691.0, 9710.0])  # Angstrom, u to y (avocado)
-HUBBLE, MATTER, LIGHT = 70.0, 0.3, 299792.458  # km/s/Mpc, of the critical density, km/s
-_Z = np.linspace(0, 4, 4001)
-_INVERSE_E = 1 / np.sqrt(MATTER * (1 + _Z) ** 3 + 1 - MATTER)
-_DISTANCE = LIGHT / HUBBLE * np.r_[0, np.cumsum((_INVERSE_E[1:] + _INVERSE_E[:-1]) / 2) * _Z[1]]  # comoving, Mpc
 
 
 def _exp(x: Floats) -> Floats:
@@ -30,17 +27,11 @@ def _exp(x: Floats) -> Floats:
     return np.exp(np.clip(x, -50, 50))
 
 
-def distance_modulus(z: Floats) -> Floats:
-    """m - M of flat LCDM, magnitudes; H0 70, matter 0.3, z up to 4."""
-    modulus: Floats = 5 * np.log10(np.interp(z, _Z, _DISTANCE) * (1 + z)) + 25
-    return modulus
-
-
 def draw_redshift(rng: Rng, n: int, highest: float, evolution: float) -> Floats:
     """(n,) redshifts of a rate (1+z)^evolution per comoving volume and time at the source, 0.001 to `highest`."""
-    inside = highest >= _Z
-    weight = np.cumsum((_DISTANCE**2 * _INVERSE_E * (1 + _Z) ** (evolution - 1))[inside])
-    return np.maximum(np.interp(rng.random(n), weight / weight[-1], _Z[inside]), 1e-3)
+    inside = highest >= GRID
+    weight = np.cumsum((COMOVING**2 * INVERSE_E * (1 + GRID) ** (evolution - 1))[inside])
+    return np.maximum(np.interp(rng.random(n), weight / weight[-1], GRID[inside]), 1e-3)
 
 
 def planck(wavelength: Floats | float, kelvin: Floats) -> Floats:

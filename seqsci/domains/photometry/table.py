@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -11,6 +11,11 @@ from seqsci.errors import SeqsciError
 
 BANDS = ("u", "g", "r", "i", "z", "y")
 """The passbands of LSST, in the order of wavelength."""
+WAVELENGTHS: Mapping[str, Mapping[str, float]] = {
+    "lsst": {"u": 3685.0, "g": 4802.0, "r": 6231.0, "i": 7542.0, "z": 8690.0, "y": 9736.0},
+    "ztf": {"g": 4804.79, "r": 6436.92, "i": 7968.22},
+}
+"""Survey to the effective wavelengths of its passbands, Angstrom (astronet)."""
 OBSERVATIONS = {
     "object_id": pl.String,
     "time": pl.Float64,

@@ -51,13 +51,21 @@ class Frame:
         static = (_static(sequences)[:, : len(self.static_mean)] - self.static_mean) / self.static_scale
         return Rows(
             values=torch.from_numpy(((sequences.values - self.mean) / self.scale).astype(np.float32)),
-            times=torch.from_numpy(np.asarray(sequences.times, dtype=np.float32)[:, None]),
-            kinds=None if sequences.kinds is None else torch.from_numpy(sequences.kinds),
+            times=torch.from_numpy(self._times(sequences)),
+            kinds=None if sequences.kinds is None else torch.from_numpy(sequences.kinds.copy()),
             offsets=torch.from_numpy(sequences.offsets),
             # What is not known of an object is the mean of the others.
             static=torch.from_numpy(np.nan_to_num(static).astype(np.float32)),
             target=torch.tensor([-1 if name is None else codes.get(name, -1) for name in labels]),
         )
+
+    def _times(self, sequences: Sequences) -> NDArray[np.float32]:
+        """(N, T) days, and days in the rest frame of the host where the model is told the redshift."""
+        days = np.asarray(sequences.times, dtype=np.float32)
+        if not len(self.static_mean):
+            return days[:, None]
+        z = np.repeat(np.nan_to_num(_static(sequences)[:, 0]), np.diff(sequences.offsets))
+        return np.stack([days, days / (1 + z)], 1).astype(np.float32)
 
     def facts(self) -> dict[str, Any]:
         """Plain values for the weights' metadata."""
@@ -193,7 +201,7 @@ def load(
 def inputs(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | None = None) -> Sequences:
     """The sequences that a recipe asks for; `bands` of the grid, by default those of the curves."""
     if data.input == "direct":
-        return observed(curves, margin=data.margin, most=data.context)
+        return observed(curves, margin=data.margin, most=data.context, redshift=data.redshift, survey=data.survey)
     from seqsci.domains.photometry.gp import GPSettings
     from seqsci.domains.photometry.gp_cache import cached
 
@@ -212,6 +220,7 @@ def make_shape(data: ClassifyData, frame: Frame) -> SequenceShape:
     return SequenceShape(
         context=data.context if direct else data.steps,
         channels=len(frame.mean),
+        times=2 if len(frame.static_mean) else 1,
         kinds=len(photometry.BANDS) if direct else 0,
         static=len(frame.static_mean),
         classes=len(frame.classes),
