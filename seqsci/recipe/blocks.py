@@ -137,6 +137,8 @@ class ClassifyData(Data):
     """Days that are kept before the first and after the last detection."""
     steps: Annotated[int, Field(ge=2, strict=True)] = 100
     """gp: points in time."""
+    flux: Literal["linear", "arsinh"] = "arsinh"
+    """gp: fluxes as they are, as published, or their arsinh, which keeps bright objects from drowning faint ones."""
     deviation: bool = False
     """gp: the standard deviation of each passband as a further channel."""
     survey: str = "lsst"

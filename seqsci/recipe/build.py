@@ -101,14 +101,12 @@ class ClassifyRecipe(Recipe):
     evaluate: ClassifyEvaluate = field(default_factory=ClassifyEvaluate)
 
     def __post_init__(self) -> None:
-        if self.data.input == "gp":
-            for name in ("cut", "thin"):
-                if getattr(self.train, name):
-                    raise SeqsciError(
-                        f"train.{name}: a Gaussian process has seen the whole curve, so its points cannot be taken "
-                        f"away again; put train.{name} to 0, or take data.input direct"
-                    )
-        elif getattr(self.model, "embedding", "") == "published":
+        if self.data.input == "gp" and self.train.cut:
+            raise SeqsciError(
+                "train.cut: a Gaussian process has seen the whole curve, so that cutting it would hide nothing; "
+                "put train.cut to 0, or take data.input direct"
+            )
+        if self.data.input == "direct" and getattr(self.model, "embedding", "") == "published":
             raise SeqsciError("model.embedding: 'published' reads a Gaussian process; add data.input gp")
 
 

@@ -73,7 +73,7 @@ def observed(
     )
 
 
-def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False) -> Sequences:
+def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False, compressed: bool = False) -> Sequences:
     """The fitted Gaussian processes: one row for each point in time, one channel for each passband of the grid,
     in FLUXCAL.
 
@@ -81,13 +81,16 @@ def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False) ->
         curves: S light curves.
         grid: of the same objects.
         deviation: adds the standard deviation of each passband as a channel.
+        compressed: the arsinh of the means and the logarithm of the deviations.
     """
     count, steps, _ = grid.mean.shape
-    parts = [grid.mean, grid.std] if deviation else [grid.mean]
     scale = _fluxcal(curves)
+    parts = [np.arcsinh(grid.mean * scale) if compressed else grid.mean * scale]
+    if deviation:
+        parts.append(np.log(grid.std * scale + 1e-3) if compressed else grid.std * scale)
     names = [*grid.bands, *(f"{band} deviation" for band in grid.bands if deviation)]
     return Sequences(
-        values=np.concatenate(parts, -1).astype(np.float64).reshape(count * steps, len(names)) * scale,
+        values=np.concatenate(parts, -1).astype(np.float64).reshape(count * steps, len(names)),
         times=grid.times.astype(np.float64).reshape(-1),
         offsets=np.arange(count + 1, dtype=np.int64) * steps,
         channels=tuple(names),

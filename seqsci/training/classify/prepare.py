@@ -152,7 +152,8 @@ def prepare(recipe: ClassifyRecipe, source: Any = None) -> Prepared:
     sequences = inputs(curves, data)
     train = np.isin(np.arange(len(labels)), splits["train"])
     row = np.repeat(train, np.diff(sequences.offsets))
-    mean, scale = _fit_scaler(sequences.values[row])
+    fit = _fit_robust if data.input == "gp" and data.flux == "linear" else _fit_scaler
+    mean, scale = fit(sequences.values[row])
     static_mean, static_scale = _fit_scaler(_static(sequences)[train]) if data.redshift else (np.zeros(0), np.ones(0))
     frame = Frame(
         classes=classes,
@@ -206,7 +207,8 @@ def inputs(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | Non
     from seqsci.domains.photometry.gp_cache import cached
 
     settings = GPSettings(survey=data.survey, bands=bands or curves.bands, steps=data.steps, margin=data.margin)
-    return interpolated(curves, cached(curves, settings, cache_folder() / "gp"), deviation=data.deviation)
+    grid = cached(curves, settings, cache_folder() / "gp")
+    return interpolated(curves, grid, deviation=data.deviation, compressed=data.flux == "arsinh")
 
 
 def everything(rows: Rows) -> Collection:
@@ -320,3 +322,9 @@ def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
     mean = np.where(known, rows, 0).sum(0) / count
     spread = np.sqrt((np.where(known, rows - mean, 0) ** 2).sum(0) / count)
     return mean, np.where(spread > 1e-9, spread, 1.0)
+
+
+def _fit_robust(rows: Floats) -> tuple[Floats, Floats]:
+    """Median and interquartile range, for fluxes of which a few are a million times the others."""
+    low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+    return middle, np.where(high > low, high - low, 1.0)

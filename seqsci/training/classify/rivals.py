@@ -24,7 +24,7 @@ BATCH = 256
 OWN = ("prior", "boosting")
 """Baselines that are no recipe of the task."""
 
-INPUT = ("input", "context", "margin", "steps", "deviation")
+INPUT = ("input", "context", "margin", "steps", "deviation", "flux")
 """Fields of the data block that a recipe keeps for itself when it is a baseline."""
 
 
