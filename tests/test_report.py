@@ -194,7 +194,7 @@ def test_nothing_observed_is_said_and_not_drawn(tmp_path):
 
 
 def test_the_worst_windows_are_those_and_a_horizon_apart(tmp_path):
-    from seqsci.report.material import Material
+    from seqsci.report.forecast.material import Material
 
     run = make_run(tmp_path, series=2)
     windows = Material(run, run.read_json("metrics.json")).worst
