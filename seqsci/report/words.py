@@ -67,6 +67,11 @@ def figure_text(value: float | None, figures: int = 4) -> str:
     return f"{value:,.{min(9, max(0, figures - 1 - size))}f}"
 
 
+def fixed_text(value: float | None, places: int = 4) -> str:
+    """A number with so many decimals, for columns of shares and losses."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
+
+
 def interval_text(row: Metrics) -> str:
     """A difference with its interval; nothing where there is none."""
     if row["difference"] is None or row["low"] is None or row["high"] is None:

@@ -133,16 +133,12 @@ def _early_rows(metrics: Metrics) -> list[dict[str, Any]]:
     return [*rows, {"days": "whole curve", "by_method": {m: results[m] for m in methods}}]
 
 
-def _count_rows(counts: dict[str, int]) -> list[list[dict[str, Any]]]:
-    """A table for objects and one for rows: what came in, what was left out and why, what is left."""
-    tables = []
+def _count_rows(counts: dict[str, int]) -> list[tuple[str, int]]:
+    """What came in, what was left out and why, what is left: first of objects, then of rows."""
+    ordered = []
     for kind in ("objects", "rows"):
-        lost = [name for name in counts if name.startswith(f"{kind}: ")]
-        ordered = [f"{kind} in", *lost, f"{kind} out"]
-        rows = [{"name": name, "number": counts[name]} for name in ordered if name in counts]
-        if rows:
-            tables.append(rows)
-    return tables
+        ordered += [f"{kind} in", *(name for name in counts if name.startswith(f"{kind}: ")), f"{kind} out"]
+    return [(name, counts[name]) for name in ordered if name in counts]
 
 
 def _facts(metrics: Metrics) -> dict[str, str]:

@@ -23,6 +23,7 @@ BANDS = {
 """Passband -> its colour (Okabe and Ito's) and marker, the same in every report."""
 FOR, AGAINST = BLUE, RIVALS[0]
 COLUMNS = 2
+NOISY = 3.0  # errors: in units of the usual one, and of the flux
 
 
 def draw_mistakes(material: Material) -> Figure | None:
@@ -50,7 +51,13 @@ def _draw(material: Material, sights: list[Sight]) -> Figure | None:
         row, column = divmod(place, columns)
         panels = [axes[(row * len(heights) + part) * columns + column] for part in range(len(heights))]
         if place < len(sights):
-            _draw_sight(panels, material, sights[place], first=column == 0)
+            _draw_sight(panels, sights[place])
+            if column == 0:
+                panels[0].set_ylabel(f"flux, {material.flux_unit}", fontsize=9)
+            if column == 0 and mapped:
+                panels[1].set_ylabel("adds to logit", fontsize=8)
+            if place + columns >= len(sights):
+                panels[-1].set_xlabel("days since the first detection", fontsize=9)
         else:
             for panel in panels:
                 panel.set_visible(False)
@@ -60,7 +67,7 @@ def _draw(material: Material, sights: list[Sight]) -> Figure | None:
     return figure
 
 
-def _draw_sight(panels: list[Axes], material: Material, sight: Sight, *, first: bool) -> None:
+def _draw_sight(panels: list[Axes], sight: Sight) -> None:
     top = panels[0]
     top.axhline(0, color=INK, lw=0.6)
     for band, (colour, marker) in BANDS.items():
@@ -81,10 +88,9 @@ def _draw_sight(panels: list[Axes], material: Material, sight: Sight, *, first: 
             )
     top.axvline(0, color=INK, lw=0.8, ls=":")
     top.set_title(shorten(sight.title, 66), fontsize=9, loc="left", parse_math=False)
+    if sight.host is not None:
+        top.set_title(f"host {sight.host:+.2f}", fontsize=8, loc="right", color="#555555")
     top.set_ylim(*_limits(sight))
-    if first:
-        top.set_ylabel(f"flux, {material.flux_unit}", fontsize=9)
-    panels[-1].set_xlabel("days since the first detection", fontsize=9)
     for panel in panels:
         panel.tick_params(labelsize=8)
         panel.margins(x=0.02)
@@ -92,14 +98,12 @@ def _draw_sight(panels: list[Axes], material: Material, sight: Sight, *, first: 
         _draw_map(panels[1], sight)
         panels[1].sharex(top)
         top.tick_params(labelbottom=False)
-        if first:
-            panels[1].set_ylabel("adds to logit", fontsize=8)
 
 
 def _draw_process(axes: Axes, grid: pl.DataFrame, colour: str) -> None:
     days, mean, std = (grid[name].to_numpy() for name in ("days", "mean", "std"))
     axes.plot(days, mean, color=colour, lw=1.0)
-    axes.fill_between(days, mean - std, mean + std, color=colour, alpha=0.13, lw=0)
+    axes.fill_between(days, mean - std, mean + std, color=colour, alpha=0.06, lw=0)
 
 
 def _draw_map(axes: Axes, sight: Sight) -> None:
@@ -107,19 +111,20 @@ def _draw_map(axes: Axes, sight: Sight) -> None:
     axes.axhline(0, color=INK, lw=0.6)
     axes.vlines(days, 0, adds, color=np.where(adds >= 0, FOR, AGAINST).tolist(), lw=1.4)
     axes.yaxis.set_major_locator(MaxNLocator(3))
-    if sight.host is not None:
-        text = f"host {sight.host:+.2f}"
-        axes.text(0.995, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=8)
 
 
 def _limits(sight: Sight) -> tuple[float, float]:
-    """Of the fluxes and their usual errors: one error as large as the picture would hide everything else."""
+    """Of the fluxes with their errors, and of the process where it stays near them.
+
+    A flux that is all noise, or an error as large as the picture, would hide everything else.
+    """
     flux, error = sight.curve["flux"].to_numpy(), sight.curve["flux_error"].to_numpy()
-    error = np.minimum(error, np.median(error)) if len(error) else error
-    parts = [flux - error, flux + error]
-    if sight.grid is not None:
-        parts.append(sight.grid["mean"].to_numpy())
-    values = np.concatenate([*parts, [0.0]])
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    pad = 0.06 * (high - low) or 1.0
-    return low - pad, high + pad
+    usual = NOISY * np.median(error) if len(error) else 0.0
+    told = (error <= usual) | (np.abs(flux) > NOISY * error)
+    flux, error = flux[told], np.minimum(error[told], usual)
+    low, high = min(0.0, *(flux - error)), max(0.0, *(flux + error))
+    room = (high - low) or 1.0
+    if sight.grid is not None and len(sight.grid):
+        mean = sight.grid["mean"].to_numpy()
+        low, high = max(min(low, mean.min()), low - room / 2), min(max(high, mean.max()), high + room / 2)
+    return low - 0.06 * room, high + 0.06 * room

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.recipe import ClassifyRecipe, as_kind
-from seqsci.report.tables import read_table
+from seqsci.report.tables import read_table, table_path
 from seqsci.runs import Run
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,11 @@ class Sight:
 
 
 class Material:
-    """The files of one run, read when they are needed."""
+    """The files of one run, read when they are needed.
+
+    Raises:
+        SeqsciError: one of them is absent.
+    """
 
     def __init__(self, run: Run, metrics: Metrics) -> None:
         self.run = run
@@ -44,6 +48,8 @@ class Material:
         self.recipe = as_kind(run.recipe, ClassifyRecipe)
         self.model: str = metrics["model"]
         self.labels: list[str] = list(metrics["classes"])
+        for name in ("predictions", "drawn", "curves", "states", *(["grid"] if self.recipe.data.input == "gp" else [])):
+            table_path(run, name)  # what is absent is said before anything is drawn
         self.names: dict[str, str] = {label: facts["name"] for label, facts in metrics["classes"].items()}
         """Label -> what the class is called."""
 

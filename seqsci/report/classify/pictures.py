@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
@@ -53,7 +54,7 @@ def _draw_confusion(material: Material) -> Figure:
     total = counts.sum(1, keepdims=True)
     share = np.divide(counts, total, where=total > 0, out=np.zeros(counts.shape))
     side = min(18.0, 0.56 * size + 3.0)
-    figure, (axes,) = new_figure(side + 0.8, side)
+    figure, (axes,) = new_figure(side + 1.7, side)
     image = axes.imshow(share, cmap=SHADES, vmin=0, vmax=1)
     axes.grid(False)
     names = [shorten(material.names[label], NAME) for label in material.labels]
@@ -61,6 +62,8 @@ def _draw_confusion(material: Material) -> Figure:
     axes.set_xticklabels(names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     of = [f"{name}, {n}" for name, n in zip(names, total[:, 0], strict=True)]
     axes.set_yticklabels(of, parse_math=False)
+    for place in range(size):
+        axes.add_patch(Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, ec="#999999", lw=0.8))
     if size <= NUMBERED:
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if share[row, column] > 0.45 else INK
@@ -78,16 +81,16 @@ def _draw_ranking(material: Material) -> Figure | None:
     if not found:
         return None
     found = sorted(found, key=lambda label: float(by_class[label]["ap"]))[:LINES]
-    figure, (left, right) = new_figure(12, 5.2, columns=2)
+    figure, (left, right) = new_figure(12, 4.7, columns=2)
     lines = []
     for label, (colour, dashes) in zip(found, cycle(STYLES), strict=False):
         code, scores = material.labels.index(label), by_class[label]
-        style = {"color": colour, "ls": dashes, "lw": 1.4}
+        style: dict[str, Any] = {"color": colour, "ls": dashes, "lw": 1.4}
         _draw_pair(left, right, p[:, code], truth == code, style)
         text = f"{scores['roc_auc']:.3f}   {scores['ap']:.3f}   {shorten(material.names[label], NAME)}, {scores['n']}"
         lines.append(Line2D([], [], label=text, **style))
     every = truth[:, None] == np.arange(len(material.labels))
-    style = {"color": INK, "ls": "-", "lw": 2.6}
+    style = {"color": INK, "ls": "-", "lw": 2.2}
     _draw_pair(left, right, p.ravel(), every.ravel(), style)
     test = material.metrics["test"]
     text = f"{test['roc_auc_micro']:.3f}   {test['pr_auc_micro']:.3f}   micro average, {len(truth)}"
@@ -124,7 +127,7 @@ def _draw_reliability(material: Material) -> Figure:
     confidence, accuracy, count = array(table["confidence"])[some], array(table["accuracy"])[some], count[some]
     figure, (top, bottom) = new_figure(5.6, 6.4, rows=2, heights=(3.4, 1))
     low, high = _wilson(accuracy, count)
-    top.plot([0, 1], [0, 1], color="#999999", lw=1, ls=":", label="sure as often as right")
+    top.plot([0, 1], [0, 1], color="#999999", lw=1, ls=":", label="calibrated")
     errors = np.clip([accuracy - low, high - accuracy], 0, None)
     top.errorbar(confidence, accuracy, yerr=errors, fmt="o-", color=BLUE, ms=5, lw=1.5, capsize=3, label=material.model)
     top.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share of right answers")
@@ -166,7 +169,7 @@ def _draw_class_losses(material: Material) -> Figure:
     names = [f"{shorten(material.names[c], NAME)}, {material.sizes[c]}" for c in material.labels]
     axes.set_yticklabels([names[i] for i in order], parse_math=False)
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[::-1],
@@ -200,6 +203,7 @@ def _draw_early(material: Material) -> Figure | None:
             axes.plot(
                 [1.04], [whole], "<", ms=8, color=style["color"], transform=axes.get_yaxis_transform(), clip_on=False
             )
+        axes.text(1.04, -0.03, "whole\ncurve", transform=axes.transAxes, ha="center", va="top", fontsize=8)
         _label_days(axes, early["days"])
         axes.set(xlabel="days since the first detection", ylabel=what)
     panels[1].yaxis.set_major_formatter(PERCENT)
