@@ -1,6 +1,5 @@
 """The report of a classification: rebuilt from a run folder alone, whatever it holds."""
 
-import base64
 import html
 import re
 
@@ -147,17 +146,6 @@ def _metrics(names, rivals, p, truth, open_set, days):
     }
 
 
-def check(run, pictures=PICTURES):
-    page = build_report(run).read_text(encoding="utf-8")
-    embedded = [base64.b64decode(text) for text in re.findall(r"data:image/png;base64,([^\"]+)", page)]
-    assert sorted(embedded) == sorted((run.folder / f"{name}.png").read_bytes() for name in pictures)
-    for image in embedded:
-        assert image.startswith(b"\x89PNG") and len(image) > 5000
-    assert sorted(path.stem for path in run.folder.glob("*.png")) == sorted(pictures)
-    assert not list(run.folder.glob(".*"))
-    return page
-
-
 def rows(page):
     """The cells of every row of every table."""
     found = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
@@ -166,9 +154,9 @@ def rows(page):
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory):
+def usual(tmp_path_factory, check_report):
     run = make_run(tmp_path_factory.mktemp("usual"))
-    return run, run.read_json("metrics.json"), check(run)
+    return run, run.read_json("metrics.json"), check_report(run, PICTURES)
 
 
 def test_the_page_says_what_was_done_with_what(usual):
@@ -235,27 +223,27 @@ def test_counts_go_from_what_came_in_to_what_is_left(usual):
     ]
 
 
-def test_an_unusual_run_and_the_same_page_twice(tmp_path):
+def test_an_unusual_run_and_the_same_page_twice(tmp_path, check_report):
     """A Gaussian process, no open set, one baseline, a class without test objects, names of every kind, no log."""
     names = {"<b>": "<b>", "_x": "_x costs $ and $", "超": "超新星, a name far beyond the room that it has", "d": "d"}
     run = make_run(
         tmp_path, names=names, rivals={"prior": 0.0}, source="gp", open_set=False, absent=("d",), days=[2.5], epochs=0
     )
-    page = check(run, PICTURES[:-1])
+    page = check_report(run, PICTURES[:-1])
     assert "<b>" not in page and "超新星" in page
     assert "There was no open set" in page and "a Gaussian process on 12 points" in page
     row = next(row for row in rows(page) if row and row[0] == "d")
     assert row[:6] == ["d", "d", "251", "37", "0", "–"] and row[7:] == ["–"] * 3
-    assert check(run, PICTURES[:-1]) == page
+    assert check_report(run, PICTURES[:-1]) == page
 
 
-def test_nothing_to_compare_and_nothing_early_or_wrong(tmp_path):
+def test_nothing_to_compare_and_nothing_early_or_wrong(tmp_path, check_report):
     run = make_run(tmp_path, rivals={}, days=[])
     path = run.folder / "drawn.parquet"
     pl.read_parquet(path).filter(pl.col("right")).write_parquet(path)
     states = run.folder / "states.parquet"
     pl.read_parquet(states).clear().write_parquet(states)
-    page = check(run, tuple(name for name in PICTURES if name not in ("early", "early_classes", "mistakes")))
+    page = check_report(run, tuple(name for name in PICTURES if name not in ("early", "early_classes", "mistakes")))
     assert "days seen" not in page
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from seqsci.report import words
 from seqsci.report.classify.material import Material
-from seqsci.report.classify.pictures import LINES, PICTURES
+from seqsci.report.classify.pictures import LINES, NUMBERED, PICTURES
 from seqsci.report.page import build_page
 from seqsci.report.words import Metrics, Summary
 from seqsci.runs import Run
@@ -87,6 +87,7 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         verdicts=_verdicts_twice(metrics),
         columns=TITLES,
         most=LINES,
+        numbered=len(metrics["classes"]) <= NUMBERED,
         scores=_rows(metrics, metrics["test"], metrics["baselines"]),
         validation=_rows(metrics, metrics["val"], {name: r["val"] for name, r in metrics["baselines"].items()}),
         classes=[{"label": c, **f, **metrics["test"]["by_class"][c]} for c, f in metrics["classes"].items()],

@@ -87,7 +87,7 @@ def _draw_sight(panels: list[Axes], sight: Sight) -> None:
                 alpha=0.85,
             )
     top.axvline(0, color=INK, lw=0.8, ls=":")
-    top.set_title(shorten(sight.title, 66), fontsize=9, loc="left", parse_math=False)
+    top.set_title(shorten(sight.title, 84), fontsize=9, loc="left", parse_math=False)
     if sight.host is not None:
         top.set_title(f"host {sight.host:+.2f}", fontsize=8, loc="right", color="#555555")
     top.set_ylim(*_limits(sight))
@@ -103,7 +103,7 @@ def _draw_sight(panels: list[Axes], sight: Sight) -> None:
 def _draw_process(axes: Axes, grid: pl.DataFrame, colour: str) -> None:
     days, mean, std = (grid[name].to_numpy() for name in ("days", "mean", "std"))
     axes.plot(days, mean, color=colour, lw=1.0)
-    axes.fill_between(days, mean - std, mean + std, color=colour, alpha=0.06, lw=0)
+    axes.fill_between(days, mean - std, mean + std, color=colour, alpha=0.09, lw=0)
 
 
 def _draw_map(axes: Axes, sight: Sight) -> None:

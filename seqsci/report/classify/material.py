@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.recipe import ClassifyRecipe, as_kind
+from seqsci.report.drawing import shorten
 from seqsci.report.tables import read_table, table_path
 from seqsci.runs import Run
 
@@ -18,6 +19,8 @@ Floats = NDArray[np.float64]
 Metrics = dict[str, Any]
 UNITS = {27.5: "FLUXCAL", 31.4: "nJy"}
 """Zero point -> what a flux with it is called."""
+NAME = 24
+"""Letters of a class name in a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,7 @@ class Material:
         grid = None if self._grid is None else self._grid.filter(own).with_columns(pl.col("days") + start)
         # The steps of a Gaussian process are counted from the first observation kept.
         steps = states.drop_nulls("days").with_columns(pl.col("days") + (0.0 if grid is None else start)).sort("days")
-        true, guess = self.names[row["label"]], self.names[row["predicted"]]
+        true, guess = (shorten(self.names[row[key]], NAME) for key in ("label", "predicted"))
         said = true if row["right"] else f"{true} taken for {guess}"
         return Sight(
             title=f"{said}, p {row['probability']:.2f}, object {row['object_id']}",

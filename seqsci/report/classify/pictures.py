@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from seqsci.report.classify.curves import draw_mistakes, draw_right
-from seqsci.report.classify.material import Floats, Material
+from seqsci.report.classify.material import NAME, Floats, Material
 from seqsci.report.drawing import (
     BLUE,
     DASHES,
@@ -32,7 +32,6 @@ from seqsci.report.drawing import (
     shorten,
 )
 
-NAME = 24  # letters of a class name in a picture
 LINES = 20  # classes whose ranking curves still can be told apart
 POINTS = 1000  # of a ranking curve
 NUMBERED = 20  # classes up to which the cells of the confusion matrix hold numbers
@@ -219,7 +218,7 @@ def _draw_early_classes(material: Material) -> Figure | None:
         return None
     columns = min(5, len(found))
     depth = -(-len(found) // columns)
-    figure, panels = new_figure(max(6.0, 2.4 * columns), 0.9 + 1.75 * depth, depth, columns)
+    figure, panels = new_figure(max(6.0, 2.4 * columns), max(3.2, 0.9 + 1.75 * depth), depth, columns)
     names = [material.model, *material.rivals]
     for axes, label in zip(panels, found, strict=False):
         for name, result in early["by_method"].items():
