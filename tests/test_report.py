@@ -1,7 +1,5 @@
 """The report: rebuilt from a run folder alone, whatever the numbers of series, windows and epochs."""
 
-import base64
-import re
 from datetime import datetime
 
 import numpy as np
@@ -125,27 +123,16 @@ def _metrics(names, windows, horizon):
     }
 
 
-def check(run, pictures=PICTURES):
-    page = build_report(run).read_text(encoding="utf-8")
-    embedded = [base64.b64decode(text) for text in re.findall(r"data:image/png;base64,([^\"]+)", page)]
-    assert embedded == [(run.folder / f"{name}.png").read_bytes() for name in pictures]
-    for image in embedded:
-        assert image.startswith(b"\x89PNG") and len(image) > 5000
-    assert sorted(path.stem for path in run.folder.glob("*.png")) == sorted(pictures)
-    assert not list(run.folder.glob(".*"))
-    return page
-
-
-def test_the_report_holds_verdicts_digest_and_recipe_and_is_built_twice_alike(tmp_path):
+def test_the_report_holds_verdicts_digest_and_recipe_and_is_built_twice_alike(tmp_path, check_report):
     run = make_run(tmp_path)
-    page = check(run)
+    page = check_report(run, PICTURES)
     assert "informer is worse than ridge by 0.20 [0.18, 0.22]" in page
     assert "simulated data" in page and SHA in page
     assert (run.folder / "recipe.yaml").read_text() in page.replace("&#39;", "'")
     assert "stood twice &amp; were joined" in page
     assert "2024-04-15 16:00 to 2024-04-24 22:00" in page
     assert "78.5 %" in page
-    assert check(run) == page
+    assert check_report(run, PICTURES) == page
 
 
 @pytest.mark.parametrize(
@@ -163,24 +150,24 @@ def test_the_report_holds_verdicts_digest_and_recipe_and_is_built_twice_alike(tm
     ],
     ids=str,
 )
-def test_the_report_can_be_drawn_for(tmp_path, options):
-    page = check(make_run(tmp_path, **options))
+def test_the_report_can_be_drawn_for(tmp_path, options, check_report):
+    page = check_report(make_run(tmp_path, **options), PICTURES)
     assert "<b>" not in page
     assert ("without end" in page) == bool(options.get("blanks"))
 
 
-def test_of_many_series_some_are_listed_and_the_rest_counted(tmp_path):
+def test_of_many_series_some_are_listed_and_the_rest_counted(tmp_path, check_report):
     names = [f"client {i}" for i in range(40)]
-    page = check(make_run(tmp_path, series=40, windows=30, names=names))
+    page = check_report(make_run(tmp_path, series=40, windows=30, names=names), PICTURES)
     assert "20 more are in metrics.json" in page
     assert "4 of 40 series are shown" in page
 
 
-def test_an_empty_log_only_costs_the_learning_curve(tmp_path):
-    check(make_run(tmp_path, epochs=0), PICTURES[:-1])
+def test_an_empty_log_only_costs_the_learning_curve(tmp_path, check_report):
+    check_report(make_run(tmp_path, epochs=0), PICTURES[:-1])
 
 
-def test_nothing_observed_is_said_and_not_drawn(tmp_path):
+def test_nothing_observed_is_said_and_not_drawn(tmp_path, check_report):
     run = make_run(tmp_path, windows=5)
     metrics = run.read_json("metrics.json")
     nothing = {"mse": None, "mae": None, "difference": None, "difference_interval": [None, None]}
@@ -189,7 +176,7 @@ def test_nothing_observed_is_said_and_not_drawn(tmp_path):
     run.write_json("metrics.json", metrics)
     path = run.folder / "predictions.parquet"
     pl.read_parquet(path).with_columns(y=pl.lit(None, pl.Float32)).write_parquet(path)
-    page = check(run, tuple(name for name in PICTURES if name != "worst"))
+    page = check_report(run, tuple(name for name in PICTURES if name != "worst"))
     assert "cannot be compared" in page
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from seqsci.report.drawing import save
-from seqsci.report.words import figure_text, interval_text
+from seqsci.report.words import figure_text, fixed_text, interval_text
 from seqsci.runs import Run
 
 
@@ -38,7 +38,7 @@ def build_page(
             drawn[name] = base64.b64encode(path.read_bytes()).decode()
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters.update(figures=figure_text, interval=interval_text)
+    pages.filters.update(figures=figure_text, fixed=fixed_text, interval=interval_text)
     page = pages.get_template(f"{room}/report.html.j2").render(
         run=material, pictures=drawn, recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"), **facts
     )

@@ -28,18 +28,30 @@ def verdicts(metrics: Metrics, missing: str) -> list[str]:
     return [_verdict(metrics["model"], name, result, missing) for name, result in metrics["baselines"].items()]
 
 
-def _verdict(model: str, name: str, result: Metrics, missing: str) -> str:
+def outcome(result: Metrics) -> tuple[str, str] | None:
+    """ "better", "worse" or "no clear difference", and the number with its interval; None: nothing to compare.
+
+    `result` has `difference` (above 0: the model is worse) and `difference_interval`.
+    """
     gap, (low, high) = result["difference"], result["difference_interval"]
     if gap is None or low is None or high is None:
-        return f"{model} and {name} cannot be compared: {missing}"
+        return None
     if low <= 0 <= high:
         places = digits(high - low)
-        low_to_high = f"[{low:+.{places}f}, {high:+.{places}f}]"
-        return f"no clear difference between {model} and {name}: {gap:+.{places}f} {low_to_high}"
-    word = "worse" if low > 0 else "better"
+        return "no clear difference", f"{gap:+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]"
     near, far = sorted((abs(low), abs(high)))
     places = digits(min(far - near, near))
-    return f"{model} is {word} than {name} by {abs(gap):.{places}f} [{near:.{places}f}, {far:.{places}f}]"
+    return "worse" if low > 0 else "better", f"{abs(gap):.{places}f} [{near:.{places}f}, {far:.{places}f}]"
+
+
+def _verdict(model: str, name: str, result: Metrics, missing: str) -> str:
+    found = outcome(result)
+    if found is None:
+        return f"{model} and {name} cannot be compared: {missing}"
+    word, number = found
+    if word in ("better", "worse"):
+        return f"{model} is {word} than {name} by {number}"
+    return f"{word} between {model} and {name}: {number}"
 
 
 def digits(size: float) -> int:
@@ -53,6 +65,11 @@ def figure_text(value: float | None, figures: int = 4) -> str:
         return "–"
     size = math.floor(math.log10(abs(value))) if value else 0
     return f"{value:,.{min(9, max(0, figures - 1 - size))}f}"
+
+
+def fixed_text(value: float | None, places: int = 4) -> str:
+    """A number with so many decimals, for columns of shares and losses."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
 
 
 def interval_text(row: Metrics) -> str:

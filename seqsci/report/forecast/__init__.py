@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from seqsci.report import words
-from seqsci.report.forecast.material import Material, array, time_text
+from seqsci.report.drawing import array
+from seqsci.report.forecast.material import Material, time_text
 from seqsci.report.forecast.pictures import PICTURES
 from seqsci.report.page import build_page
 from seqsci.report.words import Metrics, Summary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.recipe import ForecastRecipe, as_kind
+from seqsci.report.tables import table_path
 from seqsci.runs import Run
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Material:
         self.horizon = self.recipe.data.horizon
         self.long = self.horizon > LONG
         self.past = min(self.recipe.data.context, max(self.horizon // 2 if self.long else 2 * self.horizon, 48))
-        self.rows = pl.scan_parquet(run.folder / "predictions.parquet")
+        self.rows = pl.scan_parquet(table_path(run, "predictions"))
         tensors, facts = run.load_weights()
         frame = facts["frame"]
         scale = dict(zip(frame["channels"], frame["scale"], strict=True))
@@ -115,8 +115,3 @@ def time_text(moment: Any) -> str:
     """A time without the zeros that it ends in."""
     text = f"{moment:%Y-%m-%d %H:%M:%S}"
     return text.removesuffix(":00").removesuffix(" 00:00")
-
-
-def array(values: Iterable[float | None]) -> Floats:
-    """Numbers of a JSON file, in which null stands for what is not finite."""
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)

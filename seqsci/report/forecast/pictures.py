@@ -12,11 +12,24 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from seqsci.report.drawing import BLUE, DASHES, INK, RIVALS, SKY, legend_above, new_figure
-from seqsci.report.forecast.material import WINDOWS_DRAWN, Material, array
+from seqsci.report.drawing import (
+    BLUE,
+    INK,
+    PERCENT,
+    RIVALS,
+    SKY,
+    array,
+    draw_learning,
+    draw_scores,
+    legend_above,
+    method_style,
+    new_figure,
+    shorten,
+)
+from seqsci.report.forecast.material import WINDOWS_DRAWN, Material
 
 
 @dataclass(frozen=True)
@@ -30,32 +43,9 @@ class Panel:
 
 def _draw_scores(material: Material) -> Figure:
     metrics = material.metrics
-    names = [material.model, *metrics["baselines"]]
-    colours = [BLUE, *(RIVALS[i % len(RIVALS)] for i in range(len(names) - 1))]
-    rows = np.arange(len(names))
-    figure, (left, right) = new_figure(10, 1.3 + 0.45 * len(names), columns=2, sharey=True)
-    mse = array([metrics["test"]["mse"], *(result["mse"] for result in metrics["baselines"].values())])
-    left.barh(rows, mse, color=colours, height=0.62)
-    own = array(metrics["test"]["interval"])
-    left.errorbar(mse[:1], rows[:1], xerr=np.abs(own - mse[0])[:, None], color=INK, capsize=4, lw=1.5)
-    for row, value in enumerate(mse):
-        edge = np.fmax(value, own[1]) if row == 0 else value
-        if np.isfinite(edge):
-            left.annotate(f"{value:.3f}", (edge, row), (4, 0), textcoords="offset points", va="center", fontsize=9)
-    left.set(yticks=rows, xlabel="mean squared error, scaled units")
-    left.set_yticklabels(names, parse_math=False)
-    left.margins(x=0.16)
-    left.invert_yaxis()
-    right.axvline(0, color=INK, lw=1)
-    for row, result in enumerate(metrics["baselines"].values(), start=1):
-        low, high = array(result["difference_interval"])
-        right.plot([low, high], [row, row], color=colours[row], lw=3, solid_capstyle="butt")
-        right.plot(array([result["difference"]]), [row], "o", color=colours[row], ms=7)
-    right.set_xlabel(f"← {material.model} better      {material.model} worse →")
-    right.tick_params(axis="y", length=0)
-    right.margins(x=0.12)
-    left.grid(False, axis="y")
-    return figure
+    rivals = metrics["baselines"]
+    scores = {material.model: metrics["test"]["mse"], **{name: result["mse"] for name, result in rivals.items()}}
+    return draw_scores(scores, metrics["test"]["interval"], list(rivals.values()), "mean squared error, scaled units")
 
 
 def _draw_by_step(material: Material) -> Figure:
@@ -64,30 +54,15 @@ def _draw_by_step(material: Material) -> Figure:
     steps = np.arange(1, material.horizon + 1)
     marker = "o" if material.horizon <= 30 else ""
     for place, (name, errors) in enumerate(methods.items()):
-        own = name == material.model
-        colour = BLUE if own else RIVALS[(place - 1) % len(RIVALS)]
-        dashes = "-" if own else DASHES[(place - 1) % len(DASHES)]
-        width = 2.2 if own else 1.5
-        axes.plot(steps, array(errors), color=colour, ls=dashes, lw=width, marker=marker, ms=3, label=name)
+        axes.plot(steps, array(errors), **method_style(place), marker=marker, ms=3, label=name)
     axes.set_ylim(bottom=0)
     _label_steps(axes, material, "mean squared error, scaled", len(methods))
     return figure
 
 
 def _draw_learning(material: Material) -> Figure | None:
-    history = material.run.history()
-    if not history:
-        return None
-    figure, (axes,) = new_figure(7, 3.2)
-    epochs = [record["epoch"] for record in history]
-    for key, name, colour in (("train_loss", "training", RIVALS[0]), ("val_loss", "validation", BLUE)):
-        axes.plot(epochs, array([r.get(key) for r in history]), "o-", ms=4, color=colour, label=name)
     best = material.metrics["val"]["best_epoch"]
-    axes.axvline(best, color=INK, lw=1, ls=":", label=f"best: epoch {best}")
-    axes.set(xlabel="epoch", ylabel=f"{material.recipe.train.loss.upper()}, scaled")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(axes, 3)
-    return figure
+    return draw_learning(material.run.history(), best, f"{material.recipe.train.loss.upper()}, scaled")
 
 
 def _draw_coverage(material: Material) -> Figure | None:
@@ -108,7 +83,7 @@ def _draw_coverage(material: Material) -> Figure | None:
         )
         axes.axhline(level / 100, color=colour, lw=1, ls="--")
     axes.set_ylim(top=1.02)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+    axes.yaxis.set_major_formatter(PERCENT)
     _label_steps(axes, material, "share inside", len(material.radii))
     return figure
 
@@ -118,7 +93,7 @@ def _draw_spread(material: Material) -> Figure | None:
     last = material.span[2] - 1
     places = np.linspace(min(material.past, last // 2), last, WINDOWS_DRAWN).round().astype(int)
     windows = list(dict.fromkeys(places.tolist()))
-    panels = [[Panel(window, name, _short(name, 34)) for window in windows] for name in material.drawn]
+    panels = [[Panel(window, name, shorten(name, 34)) for window in windows] for name in material.drawn]
     if material.long:
         panels = [[panels[i % len(panels)][i % len(windows)]] for i in range(max(len(panels), len(windows)))]
     return _draw_panels(material, panels, share=not material.long)
@@ -133,7 +108,7 @@ def _draw_worst(material: Material) -> Figure | None:
         top = ranked.filter(pl.col("window") == window).head(1 if material.long else WINDOWS_DRAWN)
         pairs = zip(top["unique_id"], top["error"], strict=True)
         title = "{}: scaled MSE {:.3g}"
-        columns.append([Panel(window, name, title.format(_short(name, 22), error)) for name, error in pairs])
+        columns.append([Panel(window, name, title.format(shorten(name, 22), error)) for name, error in pairs])
     depth = min((len(column) for column in columns), default=0)
     panels = columns if material.long else [[column[row] for column in columns] for row in range(depth)]
     return _draw_panels(material, panels, share=False)
@@ -199,10 +174,6 @@ def _label_steps(axes: Axes, material: Material, ylabel: str, lines: int) -> Non
 
 def _times(frame: pl.DataFrame) -> NDArray[Any]:
     return frame["ds"].to_numpy()
-
-
-def _short(name: str, length: int) -> str:
-    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 PICTURES = {

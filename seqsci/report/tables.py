@@ -1,0 +1,42 @@
+"""Tables of a run folder, or a sentence about what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from seqsci.errors import SeqsciError
+from seqsci.runs import Run
+
+
+def table_path(run: Run, name: str) -> Path:
+    """Where `<name>.parquet` of a run lies.
+
+    Raises:
+        SeqsciError: it is absent.
+    """
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        raise SeqsciError(f"{path}: absent; restore it from a copy, or repeat the run with {_again(run)}")
+    return path
+
+
+def read_table(run: Run, name: str, columns: Iterable[str]) -> pl.DataFrame:
+    """The named columns of `<name>.parquet`, in that order.
+
+    Raises:
+        SeqsciError: it is absent, damaged, or lacks a column.
+    """
+    path = table_path(run, name)
+    try:
+        return pl.read_parquet(path).select(list(columns))
+    except (pl.exceptions.PolarsError, OSError):
+        raise SeqsciError(
+            f"{path}: damaged, or without a column that the report reads; repeat the run with {_again(run)}"
+        ) from None
+
+
+def _again(run: Run) -> str:
+    return f"`seqsci run {run.folder / 'recipe.yaml'}`"
