@@ -118,7 +118,7 @@ def draw_learning(history: Sequence[Mapping[str, Any]], best: int, what: str) ->
         axes.plot(epochs, array([r.get(key) for r in history]), "o-", ms=4, color=colour, label=name)
     axes.axvline(best, color=INK, lw=1, ls=":", label=f"best: epoch {best}")
     axes.set(xlabel="epoch", ylabel=what)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_above(axes, 3)
     return figure
 

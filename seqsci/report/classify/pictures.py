@@ -98,14 +98,17 @@ def _draw_ranking(material: Material) -> Figure | None:
     left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     right.set(xlabel="recall", ylabel="precision", title="precision and recall")
     for axes in (left, right):
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), box_aspect=1)
-    legend = figure.legend(
-        handles=lines, loc="outside right center", frameon=False, fontsize=9, title="AUC     AP       class, n"
-    )
-    legend.set_alignment("left")
-    for drawn in legend.get_texts():
-        drawn.set_parse_math(False)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    _add_ranking_legend(figure, lines)
     return figure
+
+
+def _add_ranking_legend(figure: Figure, lines: list[Line2D]) -> None:
+    heading = "AUC     AP       class, n"
+    legend = figure.legend(handles=lines, loc="outside right center", frameon=False, fontsize=9, title=heading)
+    legend.set_alignment("left")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _draw_pair(left: Axes, right: Axes, p: Floats, true: NDArray[np.bool_], style: dict[str, Any]) -> None:
@@ -128,7 +131,7 @@ def _draw_reliability(material: Material) -> Figure:
     low, high = _wilson(accuracy, count)
     top.plot([0, 1], [0, 1], color="#999999", lw=1, ls=":", label="calibrated")
     errors = np.clip([accuracy - low, high - accuracy], 0, None)
-    top.errorbar(confidence, accuracy, yerr=errors, fmt="o-", color=BLUE, ms=5, lw=1.5, capsize=3, label=material.model)
+    top.errorbar(confidence, accuracy, yerr=errors, fmt="o", color=BLUE, ms=5, lw=1.5, capsize=3, label=material.model)
     top.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share of right answers")
     top.tick_params(labelbottom=False)
     legend_above(top, 2)
