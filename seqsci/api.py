@@ -57,8 +57,12 @@ class Result:
 
         return verdicts(self.metrics)
 
-    def predict(self, data: Any = None) -> pl.DataFrame:
+    def predict(self, data: Any = None, objects: Any = None) -> pl.DataFrame:
         """What the model says of new data: a file, a frame, or by default what the run was trained on.
+
+        Args:
+            data: a file or frame with the columns of the training data; classes are not needed.
+            objects: of a classification: file or frame with one row per object, where the redshifts stand.
 
         Returns:
             Of a forecast `unique_id, ds, yhat` past the end of the data and, for each level, `yhat-lo-80, yhat-hi-80`,
@@ -68,7 +72,10 @@ class Result:
         Raises:
             SeqsciError: columns, time step or number of rows do not fit the model; or a damaged run.
         """
-        return job(self.recipe).predict(self.run, data)
+        if objects is not None and self.recipe.task == "forecast":
+            raise SeqsciError("objects: a forecast reads one table; leave it out")
+        further = {} if objects is None else {"objects": objects}
+        return job(self.recipe).predict(self.run, data, **further)
 
     def report(self) -> Path:
         """Build report.html anew and give its path."""

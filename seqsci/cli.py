@@ -144,13 +144,15 @@ def resume(run: RunFolder) -> None:
 
 
 @app.command
-def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = None) -> None:
+def predict(run: RunFolder, *, data: str | None = None, objects: str | None = None, output: Path | None = None) -> None:
     """What a trained run says of new data: forecasts past the end of a file, or class probabilities of objects.
 
     Parameters
     ----------
     data
-        A file with the columns of the training data; by default the training data itself.
+        A file with the columns of the training data (classes are not needed); by default the training data itself.
+    objects
+        Of a classification: file with one row per object, where the redshifts stand.
     output
         .parquet or .csv file to write; without it the table is printed.
     """
@@ -159,7 +161,7 @@ def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = N
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
-    table = open_run(run).predict(None if data is None else str(data))
+    table = open_run(run).predict(data, objects)
     if output is None:
         print(str(table.write_csv()), end="")
         return

@@ -145,13 +145,16 @@ class Classifier(_Estimator):
         self.classes_ = list(self.result_.metrics["data"]["classes"])
         return self
 
-    def predict(self, X: Any = None) -> Any:
-        """`object_id, predicted` of a frame (by default the one of `fit`), in the same kind of frame."""
-        return _like(self._fitted().predict(X).select("object_id", "predicted"), X)
+    def predict(self, X: Any = None, y: Any = None) -> Any:
+        """`object_id, predicted` of a frame (by default the one of `fit`), in the same kind of frame.
 
-    def predict_proba(self, X: Any = None) -> Any:
+        y is a frame with one row per object, for its redshifts.
+        """
+        return _like(self._fitted().predict(X, y).select("object_id", "predicted"), X)
+
+    def predict_proba(self, X: Any = None, y: Any = None) -> Any:
         """`object_id` and the probability of each class, in the same kind of frame."""
-        table = self._fitted().predict(X)
+        table = self._fitted().predict(X, y)
         return _like(table.select("object_id", *(f"p_{name}" for name in self.classes_)), X)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -162,7 +165,7 @@ class Classifier(_Estimator):
         """
         from seqsci.training.classify import flat_log_loss_of
 
-        return -flat_log_loss_of(self._fitted().run, X if y is None else (X, y))
+        return -flat_log_loss_of(self._fitted().run, X, y)
 
 
 def _like(table: pl.DataFrame, given: Any) -> Any:

@@ -75,11 +75,11 @@ def _write_tables(run, rng, p, truth, classes, source):
     # Far from every detection: neither seen by a model nor drawn.
     far = curves.group_by("object_id").first().with_columns(days=pl.lit(-900.0), detected=pl.lit(False))
     pl.concat([curves, far.select(curves.columns)]).write_parquet(run.folder / "curves.parquet")
-    states = curves.select("object_id", "days", activation=pl.col("flux") / 1000 - 0.01)
-    host = few.select("object_id", days=pl.lit(None, pl.Float64), activation=pl.lit(0.25))
+    states = curves.select("object_id", "days", activation=pl.col("flux") / 1000 - 0.01, truth=pl.lit(0.01))
+    host = few.select("object_id", days=pl.lit(None, pl.Float64), activation=pl.lit(0.25), truth=pl.lit(0.0))
     pl.concat([states, host]).write_parquet(run.folder / "states.parquet")
     if source == "gp":
-        grid = curves.select("object_id", pl.col("days") + 40, "band", mean=pl.col("flux"), std=pl.lit(1.0))
+        grid = curves.select("object_id", "days", "band", mean=pl.col("flux"), std=pl.lit(1.0))
         grid.write_parquet(run.folder / "grid.parquet")
 
 
@@ -272,5 +272,4 @@ def test_a_sight_keeps_what_is_near_the_detections_and_one_axis_of_time(tmp_path
     run = make_run(tmp_path, source="gp")
     sight = Material(run, run.read_json("metrics.json")).sights(right=True)[0]
     assert sight.curve["days"].min() == -40 and sight.host == 0.25
-    # The process counts from the first observation kept, here 40 days before the first detection.
     assert sight.grid["days"].to_list() == sight.curve.sort("days", maintain_order=True)["days"].to_list()

@@ -84,6 +84,14 @@ class TimeCode(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], -1)[..., : self.width].flatten(-2)
 
 
+class _Static(nn.Sequential):
+    """(B, S) -> (B, D) by one hidden layer."""
+
+    def __init__(self, static: int, width: int, dropout: float) -> None:
+        hidden = 2 * width
+        super().__init__(nn.Linear(static, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
 class ObservationEmbedding(nn.Module):
     """Irregular observations as vectors: values, kind and time of each; what holds for the whole goes before them.
 
@@ -93,15 +101,16 @@ class ObservationEmbedding(nn.Module):
         kinds: V kinds of a step; 0 for none.
         static: S.
         width: D.
+        dropout: of the hidden layer that reads the static features.
     """
 
-    def __init__(self, channels: int, times: int, kinds: int, static: int, width: int) -> None:
+    def __init__(self, channels: int, times: int, kinds: int, static: int, width: int, dropout: float) -> None:
         super().__init__()
         self.values = nn.Linear(channels, width)
         self.kinds = nn.Embedding(kinds, width) if kinds else None
         self.code = TimeCode(width)
         self.times = nn.Linear(times * width, width, bias=False)
-        self.static = nn.Linear(static, width) if static else None
+        self.static = _Static(static, width, dropout) if static else None
         self.start = nn.Parameter(torch.zeros(width))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,9 @@ class SequenceClassifier(nn.Module):
 
     def __init__(self, shape: SequenceShape, settings: Any, encoder: nn.Module) -> None:
         super().__init__()
-        self.embed = ObservationEmbedding(shape.channels, shape.times, shape.kinds, shape.static, settings.width)
+        self.embed = ObservationEmbedding(
+            shape.channels, shape.times, shape.kinds, shape.static, settings.width, settings.dropout
+        )
         self.encoder: Any = encoder
         self.head = ActivationMaps(settings.width, shape.classes, settings.dropout)
         # An encoder whose result depends on the padding is always given the same length.

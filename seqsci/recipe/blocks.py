@@ -143,6 +143,8 @@ class ClassifyData(Data):
     """gp: the standard deviation of each passband as a further channel."""
     survey: str = "lsst"
     """gp: whose wavelengths the passbands have, lsst or ztf."""
+    features: bool = False
+    """Whether the model is told measures of the whole light curve as well: those that boosting reads."""
     redshift: bool = True
     """Whether the model is told the redshift of the host."""
     split: str = "auto"

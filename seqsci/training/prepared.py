@@ -71,7 +71,7 @@ class Job(Protocol):
         """The one look at the test split."""
         ...
 
-    def predict(self, run: Run, data: Any = None) -> pl.DataFrame:
+    def predict(self, run: Run, data: Any = None, **further: Any) -> pl.DataFrame:
         """What a complete run says of new data."""
         ...
 

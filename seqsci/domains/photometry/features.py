@@ -20,6 +20,8 @@ WINDOWS = {"rise": (-30.0, -8.0), "peak": (-8.0, 8.0), "fall": (8.0, 25.0), "lat
 """Days from the most significant observation, the end excluded, over which fluxes are averaged."""
 PAIRS = tuple(pairwise(BANDS))
 """Neighbouring bands, whose fluxes make a colour."""
+HOST = ("redshift", "redshift_error", "galactic", "luminosity", "rest_rise", "rest_fall")
+"""Features that need the redshift of the host."""
 KEY = ["object", "band"]
 FLUX, ERROR, T, SNR, SEEN = (pl.col(name) for name in ("flux", "flux_error", "t", "snr", "seen"))
 

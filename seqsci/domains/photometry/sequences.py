@@ -1,7 +1,7 @@
 """Two ways from light curves to sequences: the observations themselves, or the Gaussian process on its grid.
 
-Both give days, since the first detection or the first point of the grid, and the redshift of the host; nothing that
-could leak the class.
+Both give days since the first detection (since the first row, where there is none) and the redshift of the host;
+nothing that could leak the class.
 """
 
 from __future__ import annotations
@@ -73,13 +73,16 @@ def observed(
     )
 
 
-def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False, compressed: bool = False) -> Sequences:
+def interpolated(
+    curves: LightCurves, grid: Grid, *, margin: float = 50.0, deviation: bool = False, compressed: bool = False
+) -> Sequences:
     """The fitted Gaussian processes: one row for each point in time, one channel for each passband of the grid,
     in FLUXCAL.
 
     Args:
         curves: S light curves.
         grid: of the same objects.
+        margin: days that the grid keeps before the first and after the last detection.
         deviation: adds the standard deviation of each passband as a channel.
         compressed: the arsinh of the means and the logarithm of the deviations.
     """
@@ -91,7 +94,7 @@ def interpolated(curves: LightCurves, grid: Grid, *, deviation: bool = False, co
     names = [*grid.bands, *(f"{band} deviation" for band in grid.bands if deviation)]
     return Sequences(
         values=np.concatenate(parts, -1).astype(np.float64).reshape(count * steps, len(names)),
-        times=grid.times.astype(np.float64).reshape(-1),
+        times=(grid.times + _start(curves, margin)[:, None]).reshape(-1),
         offsets=np.arange(count + 1, dtype=np.int64) * steps,
         channels=tuple(names),
         ids=tuple(curves.objects["object_id"]),
@@ -111,6 +114,13 @@ def _near(curves: LightCurves, margin: float) -> pl.DataFrame:
     table = table.with_columns(start=pl.col("time").min().over("object_id"))
     near = (pl.col("time") > pl.col("first") - margin) & (pl.col("time") < pl.col("last") + margin)
     return table.filter(near | pl.col("last").is_null())
+
+
+def _start(curves: LightCurves, margin: float) -> Floats:
+    """(S,) days from the first detection to the first row kept."""
+    days = (pl.col("time") - pl.col("first").fill_null(pl.col("start"))).min()
+    kept = _near(curves, margin).group_by("object_id", maintain_order=True).agg(days.alias("start"))
+    return kept["start"].to_numpy().astype(np.float64)
 
 
 def _thin(count: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

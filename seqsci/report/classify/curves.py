@@ -107,9 +107,11 @@ def _draw_process(axes: Axes, grid: pl.DataFrame, colour: str) -> None:
 
 
 def _draw_map(axes: Axes, sight: Sight) -> None:
-    days, adds = (sight.states[name].to_numpy() for name in ("days", "activation"))
+    days, adds, truth = (sight.states[name].to_numpy() for name in ("days", "activation", "truth"))
     axes.axhline(0, color=INK, lw=0.6)
     axes.vlines(days, 0, adds, color=np.where(adds >= 0, FOR, AGAINST).tolist(), lw=1.4)
+    if (truth != adds).any():
+        axes.plot(days, truth, ".", ms=2.5, color=INK)
     axes.yaxis.set_major_locator(MaxNLocator(3))
 
 

@@ -96,12 +96,11 @@ class Material:
 
     def _sight(self, row: dict[str, Any]) -> Sight:
         own = pl.col("object_id") == row["object_id"]
-        curve, start = self._near(self._curves.filter(own))
+        curve = self._near(self._curves.filter(own))
         states = self._states.filter(own).drop_nulls("activation")
         host = states.filter(pl.col("days").is_null())["activation"]
-        grid = None if self._grid is None else self._grid.filter(own).with_columns(pl.col("days") + start)
-        # The steps of a Gaussian process are counted from the first observation kept.
-        steps = states.drop_nulls("days").with_columns(pl.col("days") + (0.0 if grid is None else start)).sort("days")
+        grid = None if self._grid is None else self._grid.filter(own)
+        steps = states.drop_nulls("days").sort("days")
         true, guess = (shorten(self.names[row[key]], NAME) for key in ("label", "predicted"))
         said = true if row["right"] else f"{true} taken for {guess}"
         return Sight(
@@ -112,14 +111,13 @@ class Material:
             grid=grid,
         )
 
-    def _near(self, curve: pl.DataFrame) -> tuple[pl.DataFrame, float]:
-        """What the model may look at (`data.margin` days around the detections), and the day of its first row."""
+    def _near(self, curve: pl.DataFrame) -> pl.DataFrame:
+        """What the model may look at: `data.margin` days around the detections."""
         seen = pl.col("detected").fill_null(pl.col("flux") > 5 * pl.col("flux_error"))
         last, margin = curve.filter(seen)["days"].max(), self.recipe.data.margin
         if isinstance(last, float):
             curve = curve.filter((pl.col("days") > -margin) & (pl.col("days") < last + margin))
-        first = curve["days"].min()
-        return curve.drop("detected"), first if isinstance(first, float) else 0.0
+        return curve.drop("detected")
 
     @cached_property
     def _curves(self) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from seqsci.data.collection import Rows
 from seqsci.domains.photometry import LightCurves, first_and_last_detection
 from seqsci.files import whole
 from seqsci.recipe import ClassifyRecipe
@@ -22,9 +23,10 @@ def write_drawn(run: Run, recipe: ClassifyRecipe, prepared: Prepared, network: A
     """Write what the report draws of some test objects.
 
     drawn.parquet: `object_id, label, predicted, probability, right`; curves.parquet: `object_id, days, band, flux,
-    flux_error`; states.parquet: `object_id, days, activation` of the predicted class for each state of the encoder
-    that is an observation or a grid point (null days: the static features'); grid.parquet (gp only): `object_id,
-    days, band, mean, std`. Days since the first detection (gp: since the first observation kept).
+    flux_error, detected`; states.parquet: `object_id, days, activation, truth` for each state of the encoder that is an
+    observation or a grid point (null days: the static features'): what it adds to the logit of the predicted and of
+    the true class, less the mean over classes, which softmax does not see; grid.parquet (gp only): `object_id, days,
+    band, mean, std`. Days since the first detection.
     """
     test = prepared.members("test")
     chosen = test.take(test.objects["object_id"].gather(_chosen(p, prepared.truth("test"))))
@@ -37,9 +39,10 @@ def write_drawn(run: Run, recipe: ClassifyRecipe, prepared: Prepared, network: A
     )
     _write(run, "drawn", drawn)
     _write(run, "curves", _relative(chosen))
-    _write(run, "states", _states(recipe, prepared, network, chosen, best))
+    read = prepared.frame.rows(inputs(chosen, recipe.data, prepared.frame.bands), [None] * len(rows))
+    _write(run, "states", _states(prepared.frame.classes, read, network, chosen, best))
     if recipe.data.input == "gp":
-        _write(run, "grid", _grid(recipe, prepared, chosen))
+        _write(run, "grid", _grid(recipe, prepared, read, chosen))
 
 
 def _chosen(p: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -65,29 +68,30 @@ def _relative(curves: LightCurves) -> pl.DataFrame:
 
 
 def _states(
-    recipe: ClassifyRecipe, prepared: Prepared, network: Any, curves: LightCurves, best: NDArray[np.int64]
+    classes: tuple[str, ...], rows: Rows, network: Any, curves: LightCurves, best: NDArray[np.int64]
 ) -> pl.DataFrame:
-    """Activations of the predicted class, where the states are the steps of the input."""
-    rows = prepared.frame.rows(inputs(curves, recipe.data, prepared.frame.bands), [None] * len(curves.objects))
+    """Activations of the predicted and the true class, where the states are the steps of the input."""
     batch = everything(rows).__getitems__(range(len(rows)))
     with torch.inference_mode():
         maps = network.maps(batch.to(next(network.parameters()).device)).cpu().numpy()
+    maps -= maps.mean(-1, keepdims=True)
     length = batch.mask.shape[1]
     before = 1 if maps.shape[1] == length + 1 else 0  # the static features' state comes first, or two come last
-    found: dict[str, list[Any]] = {"object_id": [], "days": [], "activation": []}
-    if maps.shape[1] - length not in (0, 1, 2):
-        return pl.DataFrame(found, schema={"object_id": pl.String, "days": pl.Float64, "activation": pl.Float64})
-    for i, name in enumerate(curves.objects["object_id"]):
+    columns = ("days", "activation", "truth")
+    found: dict[str, list[Any]] = {"object_id": [], **{name: [] for name in columns}}
+    steps = maps.shape[1] - length in (0, 1, 2)  # an encoder that halves its sequence has no state for a step
+    for i, (name, label) in enumerate(curves.objects.select("object_id", "label").iter_rows() if steps else []):
         real = batch.mask[i].numpy()
-        own = maps[i, :, best[i]]
-        inside = own[before : before + length]
         found["object_id"] += [name] * (int(real.sum()) + 1)
         found["days"] += [*batch.times[i, real, 0].tolist(), None]
-        found["activation"] += [*inside[real].tolist(), float(own.sum() - inside.sum())]
-    return pl.DataFrame(found)
+        for column, code in (("activation", best[i]), ("truth", classes.index(label))):
+            own = maps[i, :, code]
+            inside = own[before : before + length]
+            found[column] += [*inside[real].tolist(), float(own.sum() - inside.sum())]
+    return pl.DataFrame(found, schema={"object_id": pl.String, **dict.fromkeys(columns, pl.Float64)})
 
 
-def _grid(recipe: ClassifyRecipe, prepared: Prepared, curves: LightCurves) -> pl.DataFrame:
+def _grid(recipe: ClassifyRecipe, prepared: Prepared, rows: Rows, curves: LightCurves) -> pl.DataFrame:
     from seqsci.domains.photometry.gp import GPSettings, fit_grid
 
     data, bands = recipe.data, prepared.frame.bands
@@ -96,7 +100,7 @@ def _grid(recipe: ClassifyRecipe, prepared: Prepared, curves: LightCurves) -> pl
     return pl.DataFrame(
         {
             "object_id": np.repeat(np.array(grid.object_ids), steps * width),
-            "days": np.repeat(grid.times.reshape(-1), width),
+            "days": np.repeat(rows.times[:, 0].double().numpy(), width),
             "band": np.tile(np.array(bands), count * steps),
             "mean": grid.mean.reshape(-1),
             "std": grid.std.reshape(-1),

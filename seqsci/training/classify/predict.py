@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,19 @@ def keep(source: Any, folder: Path) -> dict[str, str]:
     return kept
 
 
-def predict(run: Run, data: Any = None) -> pl.DataFrame:
+def predict(run: Run, data: Any = None, objects: Any = None) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`."""
-    curves, frame, p = _judged(run, data)
+    curves, frame, p = _judged(run, data, objects)
     return probability_table(curves.objects["object_id"], p, frame.classes)
 
 
-def flat_log_loss_of(run: Run, data: Any) -> float:
+def flat_log_loss_of(run: Run, data: Any, objects: Any = None) -> float:
     """Flat log loss of a run's model on labelled objects of classes that it knows.
 
     Raises:
         SeqsciError: there is none.
     """
-    curves, frame, p = _judged(run, data)
+    curves, frame, p = _judged(run, data, objects, labelled=True)
     codes = {name: code for code, name in enumerate(frame.classes)}
     truth = np.array([codes.get(name, -1) for name in curves.objects["label"]])
     if not (truth >= 0).any():
@@ -56,13 +57,16 @@ def flat_log_loss_of(run: Run, data: Any) -> float:
     return flat_log_loss(p[truth >= 0], truth[truth >= 0])
 
 
-def _judged(run: Run, data: Any) -> tuple[LightCurves, Frame, Floats]:
-    """Light curves, the model's memory, and (N, K) probabilities."""
+def _judged(run: Run, data: Any, objects: Any, labelled: bool = False) -> tuple[LightCurves, Frame, Floats]:
+    """Light curves (of the run's own data where none are given), the model's memory, and (N, K) probabilities."""
     run.read_json("metrics.json")  # an unfinished run has no temperature yet, and says so
     recipe = as_kind(run.recipe, ClassifyRecipe)
     tensors, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
-    curves, _ = load(recipe.data, data)
+    settings = recipe.data
+    if data is not None and not labelled:
+        settings = replace(settings, label=None)  # new objects need none
+    curves, _ = load(settings, data, objects=objects)
     _require_units(curves, facts["units"])
     rows = frame.rows(inputs(curves, recipe.data, frame.bands), [None] * len(curves.objects))
     network = load_network(recipe, make_shape(recipe.data, frame), run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,8 @@ from seqsci.data.loaders import loader
 from seqsci.data.splits import parse_shares, stratified
 from seqsci.domains import photometry
 from seqsci.domains.photometry import LightCurves
-from seqsci.domains.photometry.sequences import interpolated, observed
+from seqsci.domains.photometry.features import HOST, features
+from seqsci.domains.photometry.sequences import STATIC, interpolated, observed
 from seqsci.errors import SeqsciError
 from seqsci.recipe import ClassifyData, ClassifyRecipe
 from seqsci.tasks.classify import ClassifyTask
@@ -44,11 +46,16 @@ class Frame:
     scale: Floats
     static_mean: Floats
     static_scale: Floats
+    redshift: bool
 
     def rows(self, sequences: Sequences, labels: Sequence[str | None]) -> Rows:
         """Scaled tensors; a label that no training object has becomes -1."""
         codes = {name: code for code, name in enumerate(self.classes)}
-        static = (_static(sequences)[:, : len(self.static_mean)] - self.static_mean) / self.static_scale
+        first = _static(sequences).shape[1] - len(self.static_mean)  # without redshift its columns are left out
+        static = (_static(sequences)[:, first:] - self.static_mean) / self.static_scale
+        # Measures of light curves have long tails.
+        plain = len(STATIC) - first
+        static = np.concatenate([static[:, :plain], np.arcsinh(static[:, plain:])], 1)
         return Rows(
             values=torch.from_numpy(((sequences.values - self.mean) / self.scale).astype(np.float32)),
             times=torch.from_numpy(self._times(sequences)),
@@ -62,7 +69,7 @@ class Frame:
     def _times(self, sequences: Sequences) -> NDArray[np.float32]:
         """(N, T) days, and days in the rest frame of the host where the model is told the redshift."""
         days = np.asarray(sequences.times, dtype=np.float32)
-        if not len(self.static_mean):
+        if not self.redshift:
             return days[:, None]
         z = np.repeat(np.nan_to_num(_static(sequences)[:, 0]), np.diff(sequences.offsets))
         return np.stack([days, days / (1 + z)], 1).astype(np.float32)
@@ -76,7 +83,8 @@ class Frame:
         """The inverse of `facts`."""
         arrays = {key: np.asarray(facts[key], dtype=np.float64) for key in ("mean", "scale")}
         arrays |= {key: np.asarray(facts[key], dtype=np.float64) for key in ("static_mean", "static_scale")}
-        return Frame(classes=tuple(facts["classes"]), bands=tuple(facts["bands"]), **arrays)
+        classes, bands = tuple(facts["classes"]), tuple(facts["bands"])
+        return Frame(classes=classes, bands=bands, redshift=facts["redshift"], **arrays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +162,7 @@ def prepare(recipe: ClassifyRecipe, source: Any = None) -> Prepared:
     row = np.repeat(train, np.diff(sequences.offsets))
     fit = _fit_robust if data.input == "gp" and data.flux == "linear" else _fit_scaler
     mean, scale = fit(sequences.values[row])
-    static_mean, static_scale = _fit_scaler(_static(sequences)[train]) if data.redshift else (np.zeros(0), np.ones(0))
+    static_mean, static_scale = _fit_static(_static(sequences)[train], data)
     frame = Frame(
         classes=classes,
         bands=curves.bands,
@@ -162,6 +170,7 @@ def prepare(recipe: ClassifyRecipe, source: Any = None) -> Prepared:
         scale=scale,
         static_mean=static_mean,
         static_scale=static_scale,
+        redshift=data.redshift,
     )
     return Prepared(
         curves=curves,
@@ -178,7 +187,7 @@ def prepare(recipe: ClassifyRecipe, source: Any = None) -> Prepared:
 def load(
     data: ClassifyData, source: Any = None, *, objects: Any = None, open_set: bool = False
 ) -> tuple[LightCurves, dict[str, Any]]:
-    """Read a card, paths or frames by the recipe's reading options."""
+    """Read what the recipe names, or a card, paths or frames in its place, by the recipe's reading options."""
     if isinstance(source, tuple):
         source, objects = source
     elif source is None:
@@ -201,6 +210,23 @@ def load(
 
 def inputs(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | None = None) -> Sequences:
     """The sequences that a recipe asks for; `bands` of the grid, by default those of the curves."""
+    found = _steps(curves, data, bands)
+    if not data.features:
+        return found
+    names, table = feature_table(curves, data)
+    static = np.concatenate([_static(found), table], 1)
+    return replace(found, static=static, static_names=(*found.static_names, *names))
+
+
+def feature_table(curves: LightCurves, data: ClassifyData) -> tuple[list[str], Floats]:
+    """Names and values (S, F) of the measures of whole light curves, NaN where not defined."""
+    found = features(curves).drop("object_id")
+    found = found if data.redshift else found.drop(name for name in HOST if name in found.columns)
+    return found.columns, found.to_numpy()
+
+
+def _steps(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | None) -> Sequences:
+    """The observations, or the points of the Gaussian processes."""
     if data.input == "direct":
         return observed(curves, margin=data.margin, most=data.context, redshift=data.redshift, survey=data.survey)
     from seqsci.domains.photometry.gp import GPSettings
@@ -208,7 +234,7 @@ def inputs(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | Non
 
     settings = GPSettings(survey=data.survey, bands=bands or curves.bands, steps=data.steps, margin=data.margin)
     grid = cached(curves, settings, cache_folder() / "gp")
-    return interpolated(curves, grid, deviation=data.deviation, compressed=data.flux == "arsinh")
+    return interpolated(curves, grid, margin=data.margin, deviation=data.deviation, compressed=data.flux == "arsinh")
 
 
 def everything(rows: Rows) -> Collection:
@@ -222,7 +248,7 @@ def make_shape(data: ClassifyData, frame: Frame) -> SequenceShape:
     return SequenceShape(
         context=data.context if direct else data.steps,
         channels=len(frame.mean),
-        times=2 if len(frame.static_mean) else 1,
+        times=2 if frame.redshift else 1,
         kinds=len(photometry.BANDS) if direct else 0,
         static=len(frame.static_mean),
         classes=len(frame.classes),
@@ -256,7 +282,14 @@ def _known(
             f"data: {len(classes)} class with at least {data.least} objects is not enough to classify; "
             f"give more objects, or lower data.least"
         )
-    kept = curves.take(rest.filter(rest["label"].is_in(list(classes)))["object_id"])
+    kept = curves
+    for why, gone in (
+        ("no label", objects["label"].is_null()),
+        ("of the open set, not trained on", objects["object_id"].is_in(strange["object_id"].implode())),
+        (f"of classes with fewer than {data.least}", objects["label"].is_in(list(small)).fill_null(False)),
+    ):
+        here = kept.objects["object_id"].is_in(objects.filter(~gone)["object_id"].implode())
+        kept = kept.take(kept.objects.filter(here)["object_id"], why)
     return kept, curves.take(strange["object_id"]) if len(strange) else None, classes, notes
 
 
@@ -324,7 +357,21 @@ def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
     return mean, np.where(spread > 1e-9, spread, 1.0)
 
 
+def _fit_static(rows: Floats, data: ClassifyData) -> tuple[Floats, Floats]:
+    """What is known of the host, where the model is told, and then the measures of the light curve."""
+    host, measures = rows[:, : len(STATIC)], rows[:, len(STATIC) :]
+    fits = [_fit_scaler(host)] if data.redshift else []
+    if data.features:
+        fits.append(_fit_robust(measures))
+    if not fits:
+        return np.zeros(0), np.ones(0)
+    mean, scale = zip(*fits, strict=True)
+    return np.concatenate(mean), np.concatenate(scale)
+
+
 def _fit_robust(rows: Floats) -> tuple[Floats, Floats]:
     """Median and interquartile range, for fluxes of which a few are a million times the others."""
-    low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        low, middle, high = np.nan_to_num(np.nanquantile(rows, [0.25, 0.5, 0.75], axis=0))
     return middle, np.where(high > low, high - low, 1.0)

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from seqsci import recipe as recipes
 from seqsci.domains.photometry import LightCurves
-from seqsci.domains.photometry.features import features
 from seqsci.metrics import soften, temperature
 from seqsci.models.boosting import Boosting, class_prior
 from seqsci.recipe import ClassifyRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.tasks.classify import predict
-from seqsci.training.classify.prepare import Prepared, everything, inputs, prepare
+from seqsci.training.classify.prepare import Prepared, everything, feature_table, inputs, prepare
 from seqsci.training.fit import Fitted, fit, load_network
 
 Floats = NDArray[np.float64]
@@ -24,7 +23,7 @@ BATCH = 256
 OWN = ("prior", "boosting")
 """Baselines that are no recipe of the task."""
 
-INPUT = ("input", "context", "margin", "steps", "deviation", "flux")
+INPUT = ("input", "context", "margin", "steps", "deviation", "flux", "features")
 """Fields of the data block that a recipe keeps for itself when it is a baseline."""
 
 
@@ -98,11 +97,9 @@ def _prior(recipe: ClassifyRecipe, prepared: Prepared) -> Method:
 
 def _boosting(recipe: ClassifyRecipe, prepared: Prepared) -> Method:
     """Gradient boosting on features of the light curves."""
-    redshift = recipe.data.redshift
 
     def table(curves: LightCurves) -> Floats:
-        found = features(curves).drop("object_id")
-        return (found if redshift else found.drop([n for n in found.columns if "redshift" in n])).to_numpy()
+        return feature_table(curves, recipe.data)[1]
 
     every = table(prepared.curves)
     train, val, test = (every[prepared.splits[name]] for name in ("train", "val", "test"))
