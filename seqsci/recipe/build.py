@@ -108,6 +108,18 @@ class ClassifyRecipe(Recipe):
             )
         if self.data.input == "direct" and getattr(self.model, "embedding", "") == "published":
             raise SeqsciError("model.embedding: 'published' reads a Gaussian process; add data.input gp")
+        known = [*OWN_BASELINES, *_recipes_of("classify")]
+        for name in self.evaluate.baselines:
+            if name not in known:
+                raise SeqsciError(f"evaluate.baselines: no baseline '{name}'{nearest(name, known)}")
+
+
+OWN_BASELINES = ("prior", "boosting")
+"""Baselines of a classification that are no recipe of it."""
+
+
+def _recipes_of(task: str) -> list[str]:
+    return [name.removeprefix(f"{task}/") for name in catalog.recipes() if name.startswith(f"{task}/")]
 
 
 TASKS: dict[str, type[Recipe]] = {"forecast": ForecastRecipe, "classify": ClassifyRecipe}

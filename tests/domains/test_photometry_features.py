@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from seqsci.domains.photometry.features import _distance, features
+from seqsci.domains.photometry.features import features
 from seqsci.domains.photometry.simulate import simulate
 from seqsci.domains.photometry.table import BANDS, OBJECTS, OBSERVATIONS, LightCurves, Units
 
@@ -26,7 +26,7 @@ TINY = [  # time, band, flux, flux_error, detected
 
 def curves(rows: list[tuple], redshift: float | None = 0.1) -> LightCurves:
     table = pl.DataFrame([("a", *row) for row in rows], schema=OBSERVATIONS, orient="row")
-    objects = pl.DataFrame([("a", "90", redshift, 0.03)], schema=OBJECTS, orient="row")
+    objects = pl.DataFrame([("a", "90", redshift, 0.03, None)], schema=OBJECTS, orient="row")
     bands = tuple(b for b in BANDS if b in set(table["band"]))
     return LightCurves(observations=table, objects=objects, units=Units(), bands=bands)
 
@@ -128,8 +128,3 @@ def test_labels_names_and_company_change_nothing(many: LightCurves) -> None:
         observations=many.observations.filter(pl.col("object_id") == alone),
     )
     assert_frame_equal(features(one), before[5], rel_tol=1e-9, abs_tol=1e-12)
-
-
-def test_distances_rise() -> None:
-    found = _distance(np.array([0.0, 0.1, 1.0, np.nan]))
-    assert found[:3] == pytest.approx([0, 460.3, 6607.7], rel=1e-4) and np.isnan(found[3])

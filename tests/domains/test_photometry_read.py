@@ -38,7 +38,7 @@ def test_plasticc_real(real_data: Path) -> None:
     first = curves.observations.row(0, named=True)
     assert (first["object_id"], first["band"], first["flux"]) == ("615", "r", -544.810303)
     assert curves.objects.row(0)[:2] == ("615", "92")
-    assert curves.objects.columns == ["object_id", "label", "redshift", "redshift_error"]
+    assert curves.objects.columns == ["object_id", "label", "redshift", "redshift_error", "group"]
 
 
 def test_snana_real(real_data: Path) -> None:
@@ -98,7 +98,7 @@ def test_rows_dropped_and_counted(tmp_path: Path) -> None:
         "rows out": 5,
     }
     assert {name: curves.counts.get(name) for name in expected} == expected
-    assert curves.objects.rows() == [("7", None, None, None), ("8", "90", None, None)]
+    assert curves.objects.rows() == [("7", None, None, None, None), ("8", "90", None, None, None)]
     assert any("sorted" in note for note in curves.notes)
 
 
@@ -232,7 +232,7 @@ def test_objects_without_exposures_in_a_nested_table() -> None:
         "flux": [[1.0, 2.0], [], None], "flux_error": [[1.0, 1.0], [], None],
     })  # fmt: skip
     curves = read(frame)
-    assert curves.objects.rows() == [("7", "A", None, None)]
+    assert curves.objects.rows() == [("7", "A", None, None, None)]
     assert curves.counts["objects: no light curve"] == 2 and balanced(curves.counts)
     with pytest.raises(SeqsciError, match="row 2: its lists differ in length"):
         read(frame.with_columns(flux=pl.Series([[1.0, 2.0], [3.0], None])))

@@ -29,6 +29,7 @@ OBJECT_NAMES = {
     "label": ("label", "spectype", "simtype", "simtypename", "class", "classification", "target", "sntype"),
     "redshift": ("redshift", "hostgalphotoz", "hostphotoz", "z"),
     "redshift_error": ("redshifterror", "redshifterr", "hostgalphotozerr", "hostphotozerr", "zerr"),
+    "group": ("group", "groupid", "parent", "parentid", "parentobjectid"),
 }
 WANTED = ("object_id", "time", "flux", "flux_error")
 KNOWN_ZEROPOINTS = {"fluxcal": 27.5, "psfflux": 31.4}

@@ -36,6 +36,7 @@ def canonical_objects(
         identity(frame, found["object_id"]).alias("object_id"),
         _label(frame, found.get("label")).alias("label"),
         *(_redshift(frame, found, name, origin).alias(name) for name in ("redshift", "redshift_error")),
+        _label(frame, found.get("group")).alias("group"),
     )
     if plain(found["object_id"]) == "transientid":  # CRTS writes TranID1234 in its light curves, 1234 in its labels
         table = table.with_columns(object_id="TranID" + pl.col("object_id").str.strip_prefix("TranID"))

@@ -39,7 +39,8 @@ def observed(
     not say). The arsinh keeps faint and negative fluxes linear and tames bright ones. With `redshift` also
     `luminosity`, the arsinh of the flux that it would have at the distance modulus `FAR`, and `wavelength`, the
     natural logarithm of the passband's wavelength in the rest frame over 5500 Angstrom; both 0 where the host is not
-    known or in the Galaxy. `kinds` number the passbands in the order of `BANDS`. No row depends on a later one.
+    known or in the Galaxy. `kinds` number the passbands in
+    the order of `BANDS`. No row depends on a later one.
 
     Args:
         curves: S light curves.
@@ -57,7 +58,8 @@ def observed(
     values = [np.arcsinh(flux / error), np.arcsinh(flux), np.log(error)]
     detected = table["detected"].cast(pl.Float64).fill_null(0.5).to_numpy()
     order = {band: i for i, band in enumerate(BANDS)}
-    values += [detected, *(_from_host(curves, table, offsets, flux, survey) if redshift else [])]
+    values.append(detected)
+    values += _from_host(curves, table, offsets, flux, survey) if redshift else []
     return Sequences(
         values=np.stack(values, 1),
         times=(table["time"] - table["first"].fill_null(table["start"])).to_numpy(),

@@ -195,6 +195,7 @@ def _light_curves(seed: int, parts: Mapping[str, _Objects], tries: int, redshift
             "label": pl.Series(labels).gather(order),
             "redshift": z[order] if redshift else [None] * len(order),
             "redshift_error": error[order] if redshift else [None] * len(order),
+            "group": None,
         },
         schema=OBJECTS,
     )

@@ -31,8 +31,10 @@ OBJECTS = {
     "label": pl.String,
     "redshift": pl.Float64,
     "redshift_error": pl.Float64,
+    "group": pl.String,
 }
-"""Columns of a table of objects: class, and photometric redshift of the host with its error; null where unknown.
+"""Columns of a table of objects: class, photometric redshift of the host with its error, and what the object was made
+from, where it shares that with others and must stay in one split with them; null where unknown.
 Whatever could leak the class (position, field, true redshift, distance modulus) is not in it."""
 SIGNIFICANT = 5.0
 """Flux over its error above which an observation counts as a detection where the survey did not say."""

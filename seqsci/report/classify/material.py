@@ -126,7 +126,7 @@ class Material:
 
     @cached_property
     def _states(self) -> pl.DataFrame:
-        return read_table(self.run, "states", ["object_id", "days", "activation"])
+        return read_table(self.run, "states", ["object_id", "days", "activation", "truth"])
 
     @cached_property
     def _grid(self) -> pl.DataFrame | None:

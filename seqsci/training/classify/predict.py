@@ -65,7 +65,7 @@ def _judged(run: Run, data: Any, objects: Any, labelled: bool = False) -> tuple[
     frame = Frame.from_facts(facts["frame"])
     settings = recipe.data
     if data is not None and not labelled:
-        settings = replace(settings, label=None)  # new objects need none
+        settings = replace(settings, label=None, count=None, parts=())  # new objects need no class
     curves, _ = load(settings, data, objects=objects)
     _require_units(curves, facts["units"])
     rows = frame.rows(inputs(curves, recipe.data, frame.bands), [None] * len(curves.objects))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -259,38 +260,35 @@ def _known(
     curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData
 ) -> tuple[LightCurves, LightCurves | None, tuple[str, ...], list[str]]:
     """Objects of the classes that are learnt, those of the open set, the classes, and what became of the others."""
-    objects, notes = curves.objects, []
-    open_classes = set(origin.get("open_classes") or ())
-    unlabelled = objects["label"].null_count()
-    if unlabelled == len(objects):
+    objects = curves.objects
+    if objects["label"].null_count() == len(objects):
         raise SeqsciError(
             "data.label: no object has a label; name the table of objects by data.objects and its column of the class "
             "by data.label"
         )
-    if unlabelled:
-        notes.append(f"objects: no label: {unlabelled} left out")
-    strange = objects.filter(objects["label"].is_in(list(open_classes)).fill_null(False))
-    rest = objects.filter(~objects["label"].is_in(list(open_classes)).fill_null(True))
-    sizes = dict(rest["label"].value_counts().sort("label").iter_rows())
-    small = {name: n for name, n in sizes.items() if n < data.least}
-    if small:
-        listed = ", ".join(f"{name} ({n})" for name, n in small.items())
-        notes.append(f"objects: of classes with fewer than {data.least}: {sum(small.values())} left out: {listed}")
-    classes = tuple(sorted((name for name in sizes if name not in small), key=_by_number))
+    strange = objects["label"].is_in(list(origin.get("open_classes") or ())).fill_null(False)
+    learnt = objects.filter(~strange & ~_tested(objects, origin, data)[0])["label"].drop_nulls()
+    sizes = dict(learnt.value_counts().sort("label").iter_rows())
+    classes = tuple(sorted((name for name, n in sizes.items() if n >= data.least), key=_by_number))
     if len(classes) < 2:
         raise SeqsciError(
             f"data: {len(classes)} class with at least {data.least} objects is not enough to classify; "
             f"give more objects, or lower data.least"
         )
+    small = ~objects["label"].is_in(list(classes)).fill_null(True) & ~strange
     kept = curves
     for why, gone in (
         ("no label", objects["label"].is_null()),
-        ("of the open set, not trained on", objects["object_id"].is_in(strange["object_id"].implode())),
-        (f"of classes with fewer than {data.least}", objects["label"].is_in(list(small)).fill_null(False)),
+        ("of the open set, not trained on", strange),
+        (f"of classes with fewer than {data.least} to train on", small),
     ):
         here = kept.objects["object_id"].is_in(objects.filter(~gone)["object_id"].implode())
         kept = kept.take(kept.objects.filter(here)["object_id"], why)
-    return kept, curves.take(strange["object_id"]) if len(strange) else None, classes, notes
+    notes = [f"{name}: {n} left out" for name, n in kept.counts.items() if name.startswith("objects: of classes")]
+    if small.any():
+        rare = dict(objects.filter(small)["label"].value_counts().sort("label").iter_rows())
+        notes[-1] += ": " + ", ".join(f"{name} ({n})" for name, n in rare.items())
+    return kept, curves.take(objects.filter(strange)["object_id"]) if strange.any() else None, classes, notes
 
 
 def _by_number(label: str) -> tuple[int, str]:
@@ -298,24 +296,28 @@ def _by_number(label: str) -> tuple[int, str]:
     return (int(label), label) if label.isdigit() else (1 << 62, label)
 
 
+def _tested(objects: pl.DataFrame, origin: Mapping[str, Any], data: ClassifyData) -> tuple[pl.Series, str]:
+    """(S,) which objects a split names as its test split, none where it is dealt; and a sentence on it."""
+    if data.split == "auto" and origin.get("own_test") is not None:
+        return objects["object_id"].is_in(list(origin["own_test"])), "test: the data set's own"
+    if data.split.startswith("redshift<"):
+        limit = _limit(data.split)
+        said = f"a shift: test are the objects with redshift {limit:g} and more, all others train and validate"
+        return (objects["redshift"] >= limit).fill_null(False), said
+    return pl.repeat(False, len(objects), eager=True), "dealt at random class by class"
+
+
 def _split(curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData) -> tuple[dict[str, Ints], list[str]]:
     """Numbers of the objects of each split, and a sentence on how it was made."""
     objects = curves.objects
-    test, shares, said = np.zeros(len(objects), bool), SHARES, "dealt at random class by class"
-    if data.split == "auto" and origin.get("own_test") is not None:
-        test = objects["object_id"].is_in(list(origin["own_test"])).to_numpy()
-        said = "test: the data set's own"
-    elif data.split.startswith("redshift<"):
-        limit = _limit(data.split)
-        test = (objects["redshift"] >= limit).fill_null(False).to_numpy()
-        said = f"a shift: test are the objects with redshift {limit:g} and more, all others train and validate"
-    elif data.split != "auto":
+    marked, said = _tested(objects, origin, data)
+    test = marked.to_numpy()
+    shares: tuple[float, ...] = OWN_SHARES if test.any() else SHARES
+    if data.split not in ("auto",) and not data.split.startswith("redshift<"):
         shares = parse_shares(data.split)
-    rest = np.flatnonzero(~test)
-    labels = objects["label"].to_list()
-    groups = objects["group"].to_list() if "group" in objects.columns else [None] * len(objects)
-    dealt = [shares] if not test.any() else [OWN_SHARES]
-    parts = stratified([labels[i] for i in rest], [groups[i] for i in rest], dealt[0], data.split_seed)
+    rest, labels = np.flatnonzero(~test), objects["label"].to_list()
+    groups = objects["group"].to_list()
+    parts = stratified([labels[i] for i in rest], [groups[i] for i in rest], shares, data.split_seed)
     places = [rest[part] for part in parts] + ([np.flatnonzero(test)] if test.any() else [])
     splits = dict(zip(("train", "val", "test"), places, strict=True))
     _require_classes(labels, splits)

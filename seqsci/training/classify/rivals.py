@@ -20,8 +20,6 @@ from seqsci.training.fit import Fitted, fit, load_network
 
 Floats = NDArray[np.float64]
 BATCH = 256
-OWN = ("prior", "boosting")
-"""Baselines that are no recipe of the task."""
 
 INPUT = ("input", "context", "margin", "steps", "deviation", "flux", "features")
 """Fields of the data block that a recipe keeps for itself when it is a baseline."""
