@@ -209,7 +209,7 @@ def test_half_precision_is_near(dtype: torch.dtype, causal: bool) -> None:
 def test_errors_name_what_is_wrong() -> None:
     q, k, v = inputs(5, 5)
     sample = torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="known: cpu, reference"):
+    with pytest.raises(ValueError, match="no such backend; known: cpu, reference, triton"):
         probsparse(q, k, v, sample, top=2, backend="cuda9")
     with pytest.raises(ValueError, match="causal"):
         probsparse(q[:, :, :3], k, v, sample, top=2, causal=True)
@@ -217,5 +217,13 @@ def test_errors_name_what_is_wrong() -> None:
         probsparse(q, k, v, sample.expand(3, 2), top=2)
     with pytest.raises(ValueError, match="key_mask"):
         probsparse(q, k, v, sample, top=2, key_mask=torch.ones(2, 4, dtype=torch.bool))
+    with pytest.raises(TypeError, match="v: torch.float32, not torch.float64"):
+        probsparse(q, k, v.float(), sample, top=2)
+    with pytest.raises(TypeError, match="sample: torch.float32"):
+        probsparse(q, k, v, sample.float(), top=2)
+    with pytest.raises(ValueError, match="v: on meta"):
+        probsparse(q, k, v.to("meta"), sample, top=2)
+    with pytest.raises(ValueError, match="'triton' cannot be used: it has no float64"):
+        probsparse(q, k, v, sample, top=2, backend="triton")
     with pytest.raises(ValueError, match="top"):
         probsparse(q, k, v, sample, top=0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqsci_kernels.gpu import why_not_triton
 from seqsci_kernels.slstm import cpu, reference
 
 BACKENDS = ("cpu", "reference", "triton")
@@ -115,8 +116,6 @@ def why_not(name: str, device: str, dtype: torch.dtype = torch.float32, width: i
         return "it has no float64"
     if width > WIDEST:
         return f"heads of {width} are wider than {WIDEST}"
-    from seqsci_kernels.gpu import why_not_triton
-
     return why_not_triton(device)
 
 

@@ -1,0 +1,560 @@
+"""ProbSparse attention on a GPU: neither Lq x Lk nor gathered keys in memory, no wait for the device.
+
+Four steps: the measure M of each query; which queries are kept; their attention, with a running softmax over
+blocks of keys; and the means of the others, which are torch operations. Queries, keys and values are read where
+they lie. Lengths, counts and strides (in rows of d numbers) are run-time numbers: one compiled kernel for each
+width, type and law.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from seqsci_kernels.gpu import on_device_of
+from seqsci_kernels.probsparse import cpu
+
+RUN_TIME = [
+    *("heads", "queries", "keys", "sampled", "slots", "scale"),
+    *(f"{name}_{axis}" for name in ("q", "k", "v", "o", "g") for axis in ("batch", "head", "row")),
+]
+LOWEST = tl.constexpr(-1e30)
+"""A score that nobody sees: finite, so that no difference is NaN."""
+
+
+@triton.jit
+def _visible(key_mask, b, j, t, keys, CAUSAL: tl.constexpr, MASKED: tl.constexpr):
+    """(queries, keys) whether the query at step t sees key j."""
+    seen = (j < keys)[None, :] & (t >= 0)[:, None]
+    if CAUSAL:
+        seen = seen & (j[None, :] <= t[:, None])
+    if MASKED:
+        seen = seen & (tl.load(key_mask + b * keys + j, mask=j < keys, other=0) != 0)[None, :]
+    return seen
+
+
+@triton.jit(do_not_specialize=RUN_TIME)
+def measure_shared(
+    q,
+    k,
+    sample,
+    key_mask,
+    measure,
+    heads: tl.int64,
+    queries: tl.int64,
+    keys: tl.int64,
+    sampled: tl.int64,
+    q_batch: tl.int64,
+    q_head: tl.int64,
+    q_row: tl.int64,
+    k_batch: tl.int64,
+    k_head: tl.int64,
+    k_row: tl.int64,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+    QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """M (B, H, Lq): max minus mean of the scores of the sampled keys (U,) that a query sees."""
+    row = tl.program_id(1).to(tl.int64)
+    b = row // heads
+    h = row % heads
+    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
+    d = tl.arange(0, BLOCK)
+    inside = (t < queries)[:, None] & (d < WIDTH)[None, :]
+    x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=inside, other=0.0)
+    highest = tl.full((QUERIES,), -float("inf"), tl.float32)
+    total = tl.zeros((QUERIES,), tl.float32)
+    count = tl.zeros((QUERIES,), tl.float32)
+    for start in range(0, sampled, KEYS):
+        u = start + tl.arange(0, KEYS)
+        j = tl.load(sample + u, mask=u < sampled, other=0)
+        some = (u < sampled)[:, None] & (d < WIDTH)[None, :]
+        y = tl.load(k + (b * k_batch + h * k_head + j[:, None] * k_row) * WIDTH + d[None, :], mask=some, other=0.0)
+        scores = tl.dot(x, tl.trans(y), input_precision="tf32x3")
+        seen = _visible(key_mask, b, j, t, keys, CAUSAL, MASKED) & (u < sampled)[None, :]
+        highest = tl.maximum(highest, tl.max(tl.where(seen, scores, -float("inf")), 1))
+        total += tl.sum(tl.where(seen, scores, 0.0), 1)
+        count += tl.sum(seen.to(tl.float32), 1)
+    tl.store(measure + row * queries + t, highest - total / tl.maximum(count, 1.0), mask=t < queries)
+
+
+@triton.jit(do_not_specialize=RUN_TIME)
+def measure_per_query(
+    q,
+    k,
+    sample,
+    key_mask,
+    measure,
+    heads: tl.int64,
+    queries: tl.int64,
+    keys: tl.int64,
+    sampled: tl.int64,
+    q_batch: tl.int64,
+    q_head: tl.int64,
+    q_row: tl.int64,
+    k_batch: tl.int64,
+    k_head: tl.int64,
+    k_row: tl.int64,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+    QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """M (B, H, Lq) of the authors' code, keys (Lq, U): the sum is divided by the number of all real keys."""
+    row = tl.program_id(1).to(tl.int64)
+    b = row // heads
+    h = row % heads
+    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
+    d = tl.arange(0, BLOCK)
+    inside = (t < queries)[:, None] & (d < WIDTH)[None, :]
+    x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=inside, other=0.0).to(
+        tl.float32
+    )
+    real = tl.zeros((KEYS,), tl.float32)
+    if MASKED:
+        for start in range(0, keys, KEYS):
+            j = start + tl.arange(0, KEYS)
+            real += (tl.load(key_mask + b * keys + j, mask=j < keys, other=0) != 0).to(tl.float32)
+        count = tl.maximum(tl.sum(real, 0), 1.0)
+    else:
+        count = keys.to(tl.float32)
+    highest = tl.full((QUERIES,), -float("inf"), tl.float32)
+    total = tl.zeros((QUERIES,), tl.float32)
+    for u in range(0, sampled):
+        j = tl.load(sample + t * sampled + u, mask=t < queries, other=0)
+        y = tl.load(k + (b * k_batch + h * k_head + j[:, None] * k_row) * WIDTH + d[None, :], mask=inside, other=0.0)
+        score = tl.sum(x * y.to(tl.float32), 1)
+        if MASKED:
+            seen = tl.load(key_mask + b * keys + j) != 0
+            highest = tl.where(seen, tl.maximum(highest, score), highest)
+            total += tl.where(seen, score, 0.0)
+        else:
+            highest = tl.maximum(highest, score)
+            total += score
+    tl.store(measure + row * queries + t, highest - total / count, mask=t < queries)
+
+
+@triton.jit(do_not_specialize=[*RUN_TIME, "top"])
+def prefix_top(measure, keep, queries: tl.int64, top: tl.int64, QUERIES: tl.constexpr):
+    """(B, H, Lq): whether fewer than `top` of the earlier queries have a measure as large."""
+    row = tl.program_id(1).to(tl.int64) * queries
+    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    mine = tl.load(measure + row + t, mask=t < queries, other=0.0)
+    ahead = tl.zeros((QUERIES,), tl.int32)
+    for start in range(0, tl.program_id(0) * QUERIES + 1, QUERIES):
+        j = start + tl.arange(0, QUERIES)
+        other = tl.load(measure + row + j, mask=j < queries, other=-float("inf"))
+        ahead += tl.sum(((other[None, :] >= mine[:, None]) & (j[None, :] < t[:, None])).to(tl.int32), 1)
+    tl.store(keep + row + t, (ahead < top).to(tl.int8), mask=t < queries)
+
+
+@triton.jit(do_not_specialize=RUN_TIME)
+def attend(
+    q,
+    k,
+    v,
+    chosen,
+    count,
+    key_mask,
+    out,
+    norm,
+    scale: tl.float32,
+    heads: tl.int64,
+    keys: tl.int64,
+    slots: tl.int64,
+    q_batch: tl.int64,
+    q_head: tl.int64,
+    q_row: tl.int64,
+    k_batch: tl.int64,
+    k_head: tl.int64,
+    k_row: tl.int64,
+    v_batch: tl.int64,
+    v_head: tl.int64,
+    v_row: tl.int64,
+    o_batch: tl.int64,
+    o_head: tl.int64,
+    o_row: tl.int64,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+    QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """Softmax attention of the first `count` of the chosen queries, and the logarithm of its normaliser."""
+    row = tl.program_id(1).to(tl.int64)
+    b = row // heads
+    h = row % heads
+    n = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    kept = tl.load(count + row)
+    if tl.program_id(0) * QUERIES < kept:
+        t = tl.load(chosen + row * slots + n, mask=n < kept, other=0)
+        d = tl.arange(0, BLOCK)
+        wide = (d < WIDTH)[None, :]
+        mine = (n < kept)[:, None] & wide
+        x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=mine, other=0.0)
+        highest = tl.full((QUERIES,), LOWEST, tl.float32)
+        total = tl.zeros((QUERIES,), tl.float32)
+        sums = tl.zeros((QUERIES, BLOCK), tl.float32)
+        end = keys
+        if CAUSAL:
+            end = tl.minimum(keys, tl.max(t, 0) + 1)
+        for start in range(0, end, KEYS):
+            j = start + tl.arange(0, KEYS)
+            some = (j < keys)[:, None] & wide
+            y = tl.load(k + (b * k_batch + h * k_head + j[:, None] * k_row) * WIDTH + d[None, :], mask=some, other=0.0)
+            seen = _visible(key_mask, b, j, t, keys, CAUSAL, MASKED)
+            scores = tl.dot(x, tl.trans(y), input_precision="tf32x3") * scale
+            scores = tl.where(seen, scores, LOWEST)
+            higher = tl.maximum(highest, tl.max(scores, 1))
+            part = tl.where(seen, tl.exp(scores - higher[:, None]), 0.0)
+            shrink = tl.exp(highest - higher)
+            total = total * shrink + tl.sum(part, 1)
+            z = tl.load(v + (b * v_batch + h * v_head + j[:, None] * v_row) * WIDTH + d[None, :], mask=some, other=0.0)
+            sums = tl.dot(part.to(z.dtype), z, sums * shrink[:, None], input_precision="tf32x3")
+            highest = higher
+        some_key = total > 0
+        sums = sums / tl.where(some_key, total, 1.0)[:, None]
+        o = out + (b * o_batch + h * o_head + t[:, None] * o_row) * WIDTH + d[None, :]
+        tl.store(o, sums.to(out.dtype.element_ty), mask=mine)
+        tl.store(norm + row * slots + n, highest + tl.log(tl.where(some_key, total, 1.0)), mask=n < kept)
+
+
+@triton.jit(do_not_specialize=RUN_TIME)
+def attend_query_gradient(
+    q,
+    k,
+    v,
+    chosen,
+    count,
+    key_mask,
+    out,
+    norm,
+    grad,
+    delta,
+    query_grad,
+    scale: tl.float32,
+    heads: tl.int64,
+    keys: tl.int64,
+    slots: tl.int64,
+    q_batch: tl.int64,
+    q_head: tl.int64,
+    q_row: tl.int64,
+    k_batch: tl.int64,
+    k_head: tl.int64,
+    k_row: tl.int64,
+    v_batch: tl.int64,
+    v_head: tl.int64,
+    v_row: tl.int64,
+    o_batch: tl.int64,
+    o_head: tl.int64,
+    o_row: tl.int64,
+    g_batch: tl.int64,
+    g_head: tl.int64,
+    g_row: tl.int64,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+    QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """dq of the chosen queries, laid out as `out` is, and delta = sum(out * grad), which the keys' gradients need."""
+    row = tl.program_id(1).to(tl.int64)
+    b = row // heads
+    h = row % heads
+    n = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    kept = tl.load(count + row)
+    if tl.program_id(0) * QUERIES < kept:
+        t = tl.load(chosen + row * slots + n, mask=n < kept, other=0)
+        d = tl.arange(0, BLOCK)
+        wide = (d < WIDTH)[None, :]
+        mine = (n < kept)[:, None] & wide
+        place = (b * o_batch + h * o_head + t[:, None] * o_row) * WIDTH + d[None, :]
+        x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=mine, other=0.0)
+        g = tl.load(grad + (b * g_batch + h * g_head + t[:, None] * g_row) * WIDTH + d[None, :], mask=mine, other=0.0)
+        o = tl.load(out + place, mask=mine, other=0.0)
+        dots = tl.sum(o.to(tl.float32) * g.to(tl.float32), 1)
+        tl.store(delta + row * slots + n, dots, mask=n < kept)
+        logs = tl.load(norm + row * slots + n, mask=n < kept, other=0.0)
+        sums = tl.zeros((QUERIES, BLOCK), tl.float32)
+        end = keys
+        if CAUSAL:
+            end = tl.minimum(keys, tl.max(t, 0) + 1)
+        for start in range(0, end, KEYS):
+            j = start + tl.arange(0, KEYS)
+            some = (j < keys)[:, None] & wide
+            y = tl.load(k + (b * k_batch + h * k_head + j[:, None] * k_row) * WIDTH + d[None, :], mask=some, other=0.0)
+            z = tl.load(v + (b * v_batch + h * v_head + j[:, None] * v_row) * WIDTH + d[None, :], mask=some, other=0.0)
+            seen = _visible(key_mask, b, j, t, keys, CAUSAL, MASKED)
+            scores = tl.dot(x, tl.trans(y), input_precision="tf32x3") * scale
+            part = tl.where(seen, tl.exp(tl.where(seen, scores - logs[:, None], 0.0)), 0.0)
+            slope = part * (tl.dot(g, tl.trans(z), input_precision="tf32x3") - dots[:, None])
+            sums = tl.dot(slope.to(y.dtype), y, sums, input_precision="tf32x3")
+        tl.store(query_grad + place, (sums * scale).to(query_grad.dtype.element_ty), mask=mine)
+
+
+@triton.jit(do_not_specialize=RUN_TIME)
+def attend_key_gradient(
+    q,
+    k,
+    v,
+    chosen,
+    count,
+    key_mask,
+    norm,
+    grad,
+    delta,
+    key_grad,
+    value_grad,
+    scale: tl.float32,
+    heads: tl.int64,
+    keys: tl.int64,
+    slots: tl.int64,
+    q_batch: tl.int64,
+    q_head: tl.int64,
+    q_row: tl.int64,
+    k_batch: tl.int64,
+    k_head: tl.int64,
+    k_row: tl.int64,
+    v_batch: tl.int64,
+    v_head: tl.int64,
+    v_row: tl.int64,
+    o_batch: tl.int64,
+    o_head: tl.int64,
+    o_row: tl.int64,
+    g_batch: tl.int64,
+    g_head: tl.int64,
+    g_row: tl.int64,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+    QUERIES: tl.constexpr,
+    KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """dk and dv of a block of keys, strides o: a loop over the chosen queries."""
+    row = tl.program_id(1).to(tl.int64)
+    b = row // heads
+    h = row % heads
+    j = tl.program_id(0) * KEYS + tl.arange(0, KEYS)
+    d = tl.arange(0, BLOCK)
+    wide = (d < WIDTH)[None, :]
+    some = (j < keys)[:, None] & wide
+    y = tl.load(k + (b * k_batch + h * k_head + j[:, None] * k_row) * WIDTH + d[None, :], mask=some, other=0.0)
+    z = tl.load(v + (b * v_batch + h * v_head + j[:, None] * v_row) * WIDTH + d[None, :], mask=some, other=0.0)
+    dk = tl.zeros((KEYS, BLOCK), tl.float32)
+    dv = tl.zeros((KEYS, BLOCK), tl.float32)
+    kept = tl.load(count + row)
+    for start in range(0, kept, QUERIES):
+        n = start + tl.arange(0, QUERIES)
+        t = tl.load(chosen + row * slots + n, mask=n < kept, other=0)
+        mine = (n < kept)[:, None] & wide
+        x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=mine, other=0.0)
+        g = tl.load(grad + (b * g_batch + h * g_head + t[:, None] * g_row) * WIDTH + d[None, :], mask=mine, other=0.0)
+        logs = tl.load(norm + row * slots + n, mask=n < kept, other=0.0)
+        dots = tl.load(delta + row * slots + n, mask=n < kept, other=0.0)
+        seen = _visible(key_mask, b, j, t, keys, CAUSAL, MASKED) & (n < kept)[:, None]
+        scores = tl.dot(x, tl.trans(y), input_precision="tf32x3") * scale
+        part = tl.where(seen, tl.exp(tl.where(seen, scores - logs[:, None], 0.0)), 0.0)
+        dv = tl.dot(tl.trans(part.to(g.dtype)), g, dv, input_precision="tf32x3")
+        slope = part * (tl.dot(g, tl.trans(z), input_precision="tf32x3") - dots[:, None])
+        dk = tl.dot(tl.trans(slope.to(x.dtype)), x, dk, input_precision="tf32x3")
+    place = (b * o_batch + h * o_head + j[:, None] * o_row) * WIDTH + d[None, :]
+    tl.store(key_grad + place, (dk * scale).to(key_grad.dtype.element_ty), mask=some)
+    tl.store(value_grad + place, dv.to(value_grad.dtype.element_ty), mask=some)
+
+
+def probsparse(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sample: Tensor,
+    top: int,
+    causal: bool,
+    key_mask: Tensor | None,
+    last: int,
+) -> Tensor:
+    """See `seqsci_kernels.probsparse.probsparse`."""
+    queries, shared = q.shape[2], sample.dim() == 1
+    q, k, v = (_even(x) for x in (q, k, v))
+    seen = None if key_mask is None else key_mask.contiguous().view(torch.uint8)
+    with torch.no_grad():
+        measure = _measure(q, k, sample.contiguous(), causal, seen)
+        keep = _prefix_top(measure, top) if causal and shared else _global_top(measure, top)
+        keep[..., : queries - last] = False
+        # The kept in the order of their steps, then all others; how many are kept stays on the device.
+        chosen = torch.sort(keep.logical_not(), dim=-1, stable=True).indices
+        count = keep.sum(-1)
+    slots = queries if causal and shared else top
+    exact, _ = _attend(q, k, v, chosen[..., :slots].contiguous(), count, seen, causal)
+    lazy = cpu._running_sum(v, key_mask) if causal else cpu._mean(v, key_mask)
+    if causal and shared:
+        lazy = lazy / cpu._running_count(v, key_mask)
+    return torch.where(keep.unsqueeze(-1), exact, lazy.to(q.dtype))[:, :, queries - last :]
+
+
+def _measure(q: Tensor, k: Tensor, sample: Tensor, causal: bool, seen: Tensor | None) -> Tensor:
+    batch, heads, queries, width = q.shape
+    measure = torch.empty(batch, heads, queries, device=q.device)
+    constants = _constants(width, q.element_size(), seen)
+    shared = sample.dim() == 1
+    if shared:
+        constants["CAUSAL"] = causal
+    kernel = measure_shared if shared else measure_per_query
+    with on_device_of(q):
+        kernel[(triton.cdiv(queries, constants["QUERIES"]), batch * heads)](
+            *(q, k, sample, sample if seen is None else seen, measure),
+            *(heads, queries, k.shape[2], sample.shape[-1], *_strides(q, k)),
+            **constants,
+        )
+    return measure
+
+
+def _global_top(measure: Tensor, top: int) -> Tensor:
+    chosen = measure.topk(top, sorted=False).indices
+    return torch.zeros_like(measure, dtype=torch.bool).scatter_(-1, chosen, True)
+
+
+def _prefix_top(measure: Tensor, top: int) -> Tensor:
+    batch, heads, queries = measure.shape
+    keep = torch.empty(measure.shape, dtype=torch.int8, device=measure.device)
+    with on_device_of(measure):
+        prefix_top[(triton.cdiv(queries, 64), batch * heads)](measure, keep, queries, top, QUERIES=64)
+    return keep.bool()
+
+
+@torch.library.custom_op(
+    "seqsci_kernels::probsparse_attend",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor v, Tensor chosen, Tensor count, Tensor? seen, bool causal) -> (Tensor, Tensor)",
+)
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, chosen: Tensor, count: Tensor, seen: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """Attention of the chosen queries in their places of (B, H, Lq, d), zeros elsewhere."""
+    out, norm = _places(q).zero_(), torch.empty(chosen.shape, device=q.device)
+    constants = _constants(q.shape[-1], q.element_size(), seen)
+    grid = (triton.cdiv(chosen.shape[-1], constants["QUERIES"]), q.shape[0] * q.shape[1])
+    with on_device_of(q):
+        attend[grid](
+            *(q, k, v, chosen, count, count if seen is None else seen, out, norm),
+            *_sizes(q, k, chosen),
+            *_strides(q, k, v, out),
+            **constants,
+            CAUSAL=causal,
+        )
+    return out, norm
+
+
+@torch.library.custom_op(
+    "seqsci_kernels::probsparse_attend_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor chosen, Tensor count, Tensor? seen, Tensor out,"
+    " Tensor norm, bool causal) -> (Tensor, Tensor, Tensor)",
+)
+def _attend_backward(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    chosen: Tensor,
+    count: Tensor,
+    seen: Tensor | None,
+    out: Tensor,
+    norm: Tensor,
+    causal: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad = _even(grad)
+    dq, dk, dv = _places(q).zero_(), _places(k), _places(v)
+    delta = torch.empty_like(norm)
+    constants = _constants(q.shape[-1], q.element_size(), seen) | {"CAUSAL": causal}
+    rows = q.shape[0] * q.shape[1]
+    sizes = _sizes(q, k, chosen)
+    where = (q, k, v, chosen, count, count if seen is None else seen)
+    with on_device_of(q):
+        attend_query_gradient[(triton.cdiv(chosen.shape[-1], constants["QUERIES"]), rows)](
+            *(*where, out, norm, grad, delta, dq, *sizes),
+            *_strides(q, k, v, dq, grad),
+            **(constants | {"num_warps": 8}),
+        )
+        attend_key_gradient[(triton.cdiv(k.shape[2], constants["KEYS"]), rows)](
+            *(*where, norm, grad, delta, dk, dv, *sizes),
+            *_strides(q, k, v, dk, grad),
+            **constants,
+        )
+    return dq, dk, dv
+
+
+@_attend.register_fake
+def _attend_shapes(
+    q: Tensor, k: Tensor, v: Tensor, chosen: Tensor, count: Tensor, seen: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
+    return _places(q), torch.empty_like(chosen, dtype=torch.float32)
+
+
+@_attend_backward.register_fake
+def _gradient_shapes(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Tensor | bool | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _places(q), _places(k), _places(v)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.causal = inputs
+    ctx.save_for_backward(*tensors, *output)
+    ctx.set_materialize_grads(False)
+
+
+def _gradients(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 7
+    q, k, v, chosen, count, seen, out, norm = ctx.saved_tensors
+    return (*_attend_backward(grad, q, k, v, chosen, count, seen, out, norm, ctx.causal), None, None, None, None)
+
+
+_attend.register_autograd(_gradients, setup_context=_remember)
+
+
+def _places(x: Tensor) -> Tensor:
+    """Memory for (B, H, L, d), laid out as (B, L, H, d), so that merging the heads costs nothing."""
+    batch, heads, length, width = x.shape
+    return x.new_empty(batch, length, heads, width).transpose(1, 2)
+
+
+def _even(x: Tensor) -> Tensor:
+    """With strides that are whole rows, as the kernels count them: so each row is known to be aligned."""
+    width = x.shape[-1]
+    return x if x.stride(-1) == 1 and not any(n % width for n in x.stride()[:3]) else x.contiguous()
+
+
+def _strides(*tensors: Tensor) -> list[int]:
+    """Those of batch, head and row of each tensor, in rows."""
+    return [n // x.shape[-1] for x in tensors for n in x.stride()[:3]]
+
+
+def _sizes(q: Tensor, k: Tensor, chosen: Tensor) -> tuple[float, int, int, int]:
+    return q.shape[-1] ** -0.5, q.shape[1], k.shape[2], chosen.shape[-1]
+
+
+def _constants(width: int, bytes_each: int, seen: Tensor | None) -> dict[str, Any]:
+    block = max(16, triton.next_power_of_2(width))
+    # What fits the registers; see tests/kernels/ahead_of_time.py.
+    size = 32 if block * bytes_each > 128 else 64
+    return {
+        "WIDTH": width,
+        "BLOCK": block,
+        "QUERIES": size,
+        "KEYS": size,
+        "MASKED": seen is not None,
+        "num_warps": 4,
+        "num_stages": 2,
+    }
