@@ -7,9 +7,11 @@ With f = sigmoid(forget gate), i = exp or sigmoid of the input gate, per head an
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +29,17 @@ LIMIT = 1e4
 """Logarithms of gates are kept within this. exp(-LIMIT) is 0 in every type, and infinite gates are harmless."""
 
 
-def _triton(*args: object) -> tuple[Tensor, State]:
+def _triton(q: Tensor, *args: Any) -> tuple[Tensor, State]:
     """Triton is imported by the first call that wants it."""
-    raise ValueError("backend: 'triton' is not here yet")
+    if importlib.util.find_spec("triton") is None:
+        raise ValueError("backend: 'triton' needs the package triton, which is not installed here")
+    if q.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(f"backend: 'triton' needs tensors on a CUDA device, but q is on {q.device}")
+    if q.dtype == torch.float64:
+        raise TypeError(f"q: {q.dtype}, but backend 'triton' computes float16, bfloat16 and float32")
+    from seqsci_kernels.mlstm import triton
+
+    return triton.mlstm(q, *args)
 
 
 BACKENDS: dict[str, Form] = {
@@ -135,13 +145,8 @@ def mlstm_step(
 
 
 def _default(q: Tensor) -> str:
-    if q.device.type != "cuda" or q.dtype == torch.float64:
-        return "cpu"
-    try:
-        import triton  # type: ignore[import-not-found, import-untyped, unused-ignore] # noqa: F401
-    except ImportError:
-        return "cpu"
-    return "triton"
+    fits = q.device.type == "cuda" and torch.version.cuda is not None and q.dtype != torch.float64
+    return "triton" if fits and importlib.util.find_spec("triton") else "cpu"
 
 
 def _options(q: Tensor, scale: float | None, normalize: bool, eps: float) -> Options:
