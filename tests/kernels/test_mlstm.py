@@ -10,8 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqsci_kernels.mlstm import State, cpu, empty_state, mlstm, mlstm_step
+from seqsci_kernels.mlstm import State, chunks, cpu, empty_state, mlstm, mlstm_step
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 
 LENGTHS = ((1, 8, 8), (2, 3, 5), (63, 16, 32), (64, 1, 7), (65, 32, 16), (200, 8, 8))
 """(S, K, V)."""
@@ -117,6 +118,19 @@ def test_packed_sequences_know_nothing_of_each_other(backend: str) -> None:
         torch.testing.assert_close(h[:, :, a:b], alone, rtol=0, atol=1e-10)
         for x, y in zip(final, state, strict=True):
             torch.testing.assert_close(x[row : row + 1], y, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_long_sequences_in_several_stretches(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "SPAN", 2)
+    monkeypatch.setattr(cpu, "chunk_size", lambda steps, width: 16)
+    tensors = inputs(150, 4, 4)
+    ends = None
+    if packed:
+        tensors = [x[:1] if row < 5 else x[:5] for row, x in enumerate(tensors)]
+        ends = torch.tensor([0, 20, 21, 117, 149, 150])
+    want = everything(tensors, backend="reference", cu_seqlens=ends, eps=0.1)
+    assert_close(everything(tensors, backend="cpu", cu_seqlens=ends, eps=0.1), want, 1e-10)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -277,6 +291,18 @@ def test_compiles_whole_and_without_a_word() -> None:
     got = torch.autograd.grad(torch.compile(model, backend="aot_eager", fullgraph=True)(*tensors), tensors)
     for x, y in zip(got, want, strict=True):
         torch.testing.assert_close(x, y)
+
+
+def test_one_graph_serves_all_lengths() -> None:
+    graphs = CompileCounterWithBackend("aot_eager")
+    model = torch.compile(lambda *tensors: mlstm(*tensors)[0].sum(), backend=graphs, fullgraph=True)
+    for steps in (20, 33, 65, 129):
+        tensors = [x.detach().requires_grad_() for x in small(steps)[:5]]
+        got = torch.autograd.grad(model(*tensors), tensors)
+        want = torch.autograd.grad(mlstm(*tensors)[0].sum(), tensors)
+        assert all(torch.allclose(x, y, atol=1e-10) for x, y in zip(got, want, strict=True))
+    # The first length, and then any.
+    assert graphs.frame_count <= 2
 
 
 def test_second_derivatives_of_the_fast_form_are_refused() -> None:

@@ -134,6 +134,13 @@ def _larger(x, y):
 
 
 @triton.jit
+def _place(ACROSS: tl.constexpr, DOWN: tl.constexpr):
+    """Which chunk, or sequence and head, and which tile: all on the one axis of the grid without a limit."""
+    at = tl.program_id(0)
+    return at // (ACROSS * DOWN), at % ACROSS, at // ACROSS % DOWN
+
+
+@triton.jit
 def _sequence(sequences, n):
     """Batch row, first step, length and first chunk of sequence n."""
     return (
@@ -214,13 +221,14 @@ def states_kernel(
     PRECISION: tl.constexpr,
 ):
     """A tile of the state along one sequence of one head: before each chunk, and after the last."""
-    n, head = tl.program_id(2) // H, tl.program_id(2) % H
+    number, across, down = _place(V // BV, K // BK)
+    n, head = number // H, number % H
     row, start, length, chunk = _sequence(sequences, n)
     base = (row * H + head) * S + start
     token = row * H * S + head.to(tl.int64) * head_step + start.to(tl.int64) * step
     lane = tl.arange(0, L)
     local = lane * step
-    rows, cols = tl.program_id(0) * BK + tl.arange(0, BK), tl.program_id(1) * BV + tl.arange(0, BV)
+    rows, cols = down * BK + tl.arange(0, BK), across * BV + tl.arange(0, BV)
     tile = rows[:, None] * V + cols[None, :]
     own = (n * H + head).to(tl.int64)
     C = tl.load(C_start + own * K * V + tile)
@@ -228,7 +236,7 @@ def states_kernel(
     for first in range(0, length, L):
         at = (chunk + first // L).to(tl.int64) * H + head
         tl.store(C_states + at * K * V + tile, C.to(C_states.dtype.element_ty))
-        if tl.program_id(1) == 0:
+        if across == 0:
             tl.store(n_states + at * K + rows, norm)
         real = first + lane < length
         here = token + tl.cast(first, tl.int64) * step
@@ -240,7 +248,7 @@ def states_kernel(
         norm = norm * keep + tl.sum(k_, 0)
         C = tl.dot(tl.trans(k_.to(OPERAND)), v_, C * keep, input_precision=PRECISION)
     tl.store(C_end + own * K * V + tile, C)
-    if tl.program_id(1) == 0:
+    if across == 0:
         tl.store(n_end + own * K + rows, norm)
 
 
@@ -296,7 +304,8 @@ def outputs_kernel(
     PRECISION: tl.constexpr,
 ):
     """Some columns of the outputs of one chunk of one head."""
-    chunk, head = tl.program_id(1), tl.program_id(2)
+    chunk, across, _ = _place(V // BV, 1)
+    head = tl.program_id(1)
     n, first = tl.load(chunks + 2 * chunk), tl.load(chunks + 2 * chunk + 1)
     row, start, length, _ = _sequence(sequences, n)
     lane = tl.arange(0, L)
@@ -304,7 +313,7 @@ def outputs_kernel(
     real = first + lane < length
     base = (row * H + head) * S + start + first
     here = row * H * S + head.to(tl.int64) * head_step + (start + first).to(tl.int64) * step
-    cols = tl.program_id(0) * BV + tl.arange(0, BV)
+    cols = across * BV + tl.arange(0, BV)
     at = chunk.to(tl.int64) * H + head
     scores = tl.zeros((L, L), tl.float32)
     out = tl.zeros((L, BV), tl.float32)
@@ -327,7 +336,7 @@ def outputs_kernel(
     divisor, _ = _divisor(r, m, log_scale, eps, RANGE, NORMALIZE)
     out /= divisor[:, None]
     _store(h, here, local, cols, V, real, out)
-    if tl.program_id(0) == 0:
+    if across == 0:
         tl.store(r_out + base + lane, r, mask=real)
 
 
@@ -408,13 +417,14 @@ def states_backward_kernel(
     PRECISION: tl.constexpr,
 ):
     """A tile of the gradient of the state along one sequence of one head: after each chunk, and before the first."""
-    n, head = tl.program_id(2) // H, tl.program_id(2) % H
+    number, across, down = _place(V // BV, K // BK)
+    n, head = number // H, number % H
     row, start, length, chunk = _sequence(sequences, n)
     base = (row * H + head) * S + start
     token = row * H * S + head.to(tl.int64) * head_step + start.to(tl.int64) * step
     lane = tl.arange(0, L)
     local = lane * step
-    rows, cols = tl.program_id(0) * BK + tl.arange(0, BK), tl.program_id(1) * BV + tl.arange(0, BV)
+    rows, cols = down * BK + tl.arange(0, BK), across * BV + tl.arange(0, BV)
     tile = rows[:, None] * V + cols[None, :]
     own = (n * H + head).to(tl.int64)
     dC = tl.load(dC_end + own * K * V + tile)
@@ -424,7 +434,7 @@ def states_backward_kernel(
         first = (count - 1 - back) * L
         at = (chunk + count - 1 - back).to(tl.int64) * H + head
         tl.store(dC_states + at * K * V + tile, dC.to(dC_states.dtype.element_ty))
-        if tl.program_id(1) == 0:
+        if across == 0:
             tl.store(dn_states + at * K + rows, dnorm)
         real = first + lane < length
         here = token + tl.cast(first, tl.int64) * step
@@ -439,7 +449,7 @@ def states_backward_kernel(
         dh_ *= divided[:, None]
         dC = tl.dot(tl.trans(q_.to(OPERAND)), dh_.to(OPERAND), dC * keep, input_precision=PRECISION)
     tl.store(dC_start + own * K * V + tile, dC)
-    if tl.program_id(1) == 0:
+    if across == 0:
         tl.store(dn_start + own * K + rows, dnorm)
 
 
@@ -619,7 +629,8 @@ def values_backward_kernel(
     PRECISION: tl.constexpr,
 ):
     """Some columns of the gradient of the values of one chunk of one head."""
-    chunk, head = tl.program_id(1), tl.program_id(2)
+    chunk, across, _ = _place(V // BV, 1)
+    head = tl.program_id(1)
     n, first = tl.load(chunks + 2 * chunk), tl.load(chunks + 2 * chunk + 1)
     row, start, length, _ = _sequence(sequences, n)
     lane = tl.arange(0, L)
@@ -629,7 +640,7 @@ def values_backward_kernel(
     here = row * H * S + head.to(tl.int64) * head_step + (start + first).to(tl.int64) * step
     at = chunk.to(tl.int64) * H + head
     square = at * L * L + lane[:, None] * L + lane[None, :]
-    cols = tl.program_id(0) * BV + tl.arange(0, BV)
+    cols = across * BV + tl.arange(0, BV)
     dv_ = tl.zeros((L, BV), tl.float32)
     for block in range(0, K, BK):
         rows = block + tl.arange(0, BK)
@@ -687,10 +698,14 @@ class Call(NamedTuple):
     """H, S, elements of a plane of gates, and the layout's two strides."""
     heads: int
 
-    def tiles(self) -> tuple[int, int, int]:
+    def tiles(self) -> tuple[int]:
         """The grid of a kernel that runs along sequences."""
         c = self.constants
-        return c["K"] // c["BK"], c["V"] // c["BV"], len(self.tables.sequences) * self.heads
+        return (len(self.tables.sequences) * self.heads * (c["K"] // c["BK"]) * (c["V"] // c["BV"]),)
+
+    def columns(self) -> tuple[int, int]:
+        """The grid of a kernel for some columns of the values of a chunk."""
+        return len(self.tables.chunks) * (self.constants["V"] // self.constants["BV"]), self.heads
 
 
 def _call(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Call:
@@ -740,7 +755,7 @@ def _forward(
         *inputs, gates, m_end, sequences, *call.sizes[:3], L=call.constants["L"]
     )
     C_states, n_states, C_end, n_end = _states(call, k, v, gates, C, n)
-    outputs_kernel[(call.tiles()[1], len(chunks), call.heads)](
+    outputs_kernel[call.columns()](
         *(q, k, v, gates, C_states, n_states, h, r, sequences, chunks, math.log(scale), eps / scale),
         *call.sizes,
         RANGE=RANGE,
@@ -817,7 +832,7 @@ def _backward(
         **constants,
         num_warps=4 if q.dtype == torch.float32 else 8,
     )
-    values_backward_kernel[(call.tiles()[1], *grid)](
+    values_backward_kernel[call.columns()](
         *(k, dh, inverse, gates, dC_states, scores[0], dv, sequences, chunks), *call.sizes, **constants
     )
     dm_start = (dC_start * C).sum((-1, -2)) + (dn_start * n).sum(-1)
