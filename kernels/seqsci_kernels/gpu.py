@@ -23,7 +23,7 @@ def why_not_triton(device: str) -> str | None:
         return None
     if device != "cuda":
         return f"the tensors are on {device}, not on a GPU"
-    return None
+    return None if torch.cuda.is_available() else "torch sees no GPU"
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[object]:

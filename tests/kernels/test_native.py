@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import seqsci_kernels
 from seqsci_kernels import native
 
 SOURCE = 'extern "C" int answer() { return 42; }\n'
@@ -80,6 +81,13 @@ def test_a_folder_that_cannot_be_written(source: Path) -> None:
     blocked = source.parents[1] / "blocked"
     blocked.write_text("a file, not a folder")
     assert answer(source, SEQSCI_KERNELS_CACHE=str(blocked)) == "42"
+
+
+def test_info_says_what_is_usable_and_why_not() -> None:
+    found = seqsci_kernels.info()
+    assert {"mlstm", "probsparse", "slstm"} <= set(found)
+    assert all(backends["reference"] == "usable" and backends["triton"] for backends in found.values())
+    assert found["slstm"]["cpu"] == "usable"
 
 
 def test_plain_form_without_a_compiler() -> None:
