@@ -316,7 +316,7 @@ def test_errors_name_what_is_wrong() -> None:
     q, k, v, i, f, C, n, m = (x.detach() for x in small(5))
     with pytest.raises(ValueError, match="known: cpu, parallel, reference, triton"):
         mlstm(q, k, v, i, f, backend="cuda9")
-    with pytest.raises(ValueError, match="backend: 'triton' needs"):
+    with pytest.raises(ValueError, match="backend: 'triton' cannot be used: "):
         mlstm(q, k, v, i, f, backend="triton")
     with pytest.raises(ValueError, match="direction: no 'up'"):
         mlstm(q, k, v, i, f, direction="up")  # type: ignore[arg-type]

@@ -7,9 +7,7 @@ With f = sigmoid(forget gate), i = exp or sigmoid of the input gate, per head an
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import os
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -17,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seqsci_kernels.gpu import why_not_triton
 from seqsci_kernels.mlstm import cpu, reference
 from seqsci_kernels.mlstm.reference import Options, State, empty_state
 
@@ -31,10 +30,9 @@ LIMIT = 1e4
 
 def _triton(q: Tensor, *args: Any) -> tuple[Tensor, State]:
     """Triton is imported by the first call that wants it."""
-    if importlib.util.find_spec("triton") is None:
-        raise ValueError("backend: 'triton' needs the package triton, which is not installed here")
-    if q.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ValueError(f"backend: 'triton' needs tensors on a CUDA device, but q is on {q.device}")
+    reason = why_not_triton(q.device.type)
+    if reason:
+        raise ValueError(f"backend: 'triton' cannot be used: {reason}")
     if q.dtype == torch.float64:
         raise TypeError(f"q: {q.dtype}, but backend 'triton' computes float16, bfloat16 and float32")
     from seqsci_kernels.mlstm import triton
@@ -145,8 +143,9 @@ def mlstm_step(
 
 
 def _default(q: Tensor) -> str:
-    fits = q.device.type == "cuda" and torch.version.cuda is not None and q.dtype != torch.float64
-    return "triton" if fits and importlib.util.find_spec("triton") else "cpu"
+    """Triton on an NVIDIA GPU, but not for float64."""
+    fits = q.is_cuda and torch.version.cuda is not None and q.dtype != torch.float64
+    return "triton" if fits and why_not_triton("cuda") is None else "cpu"
 
 
 def _options(q: Tensor, scale: float | None, normalize: bool, eps: float) -> Options:

@@ -22,6 +22,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from seqsci_kernels.gpu import on_device_of
 from seqsci_kernels.mlstm.reference import RANGE, Options, State
 
 CHUNK = {torch.bfloat16: 64, torch.float16: 32, torch.float32: 32}
@@ -172,7 +173,7 @@ def _split_store(plane, whole, at, x, mask):
 
 
 @triton.jit(do_not_specialize=["H", "S", "plane"])
-def gates_kernel(log_input, log_forget, m_start, gates, m_end, sequences, H, S, plane, L: tl.constexpr):
+def gates_kernel(log_input, log_forget, m_start, gates, m_end, sequences, H, S, plane: tl.int64, L: tl.constexpr):
     """Gates along one sequence of one head: the planes of `gates`, and m after the last step."""
     n, head = tl.program_id(0) // H, tl.program_id(0) % H
     row, start, length, _ = _sequence(sequences, n)
@@ -209,7 +210,7 @@ def states_kernel(
     sequences,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     K: tl.constexpr,
@@ -290,7 +291,7 @@ def outputs_kernel(
     eps,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     RANGE: tl.constexpr,
@@ -355,7 +356,7 @@ def rows_kernel(
     eps,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     RANGE: tl.constexpr,
@@ -405,7 +406,7 @@ def states_backward_kernel(
     sequences,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     K: tl.constexpr,
@@ -470,7 +471,7 @@ def scores_backward_kernel(
     chunks,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     K: tl.constexpr,
@@ -540,7 +541,7 @@ def keys_backward_kernel(
     chunks,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     K: tl.constexpr,
@@ -617,7 +618,7 @@ def values_backward_kernel(
     chunks,
     H,
     S,
-    plane,
+    plane: tl.int64,
     head_step,
     step,
     K: tl.constexpr,
@@ -656,7 +657,9 @@ def values_backward_kernel(
 
 
 @triton.jit(do_not_specialize=["H", "S", "plane"])
-def maxima_kernel(unit, gates, dm_end, d_log_input, d_log_forget, dm_start, sequences, H, S, plane, L: tl.constexpr):
+def maxima_kernel(
+    unit, gates, dm_end, d_log_input, d_log_forget, dm_start, sequences, H, S, plane: tl.int64, L: tl.constexpr
+):
     """Adds to the gradients of the gates what reaches them through each m; see `cpu._through_maxima`."""
     n, head = tl.program_id(0) // H, tl.program_id(0) % H
     row, start, length, _ = _sequence(sequences, n)
@@ -744,9 +747,25 @@ def _forward(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, the state after the last step, r `(B, H, S)` as in `cpu.py`, and the gates."""
+    with on_device_of(q):
+        return _launch_forward(q, k, v, log_input, log_forget, State(C, n, m), cu_seqlens, scale, normalize, eps)
+
+
+def _launch_forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_input: Tensor,
+    log_forget: Tensor,
+    state: State,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    normalize: bool,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     call = _call(q, v, cu_seqlens)
     q, k, v = (call.layout.of(x) for x in (q, k, v))
-    C, n, m = C.contiguous(), n.contiguous(), m.contiguous()
+    C, n, m = (x.contiguous() for x in state)
     gates = q.new_empty((PLANES, *q.shape[:3]), dtype=torch.float32)
     m_end, r, h = torch.empty_like(m), torch.empty_like(gates[0]), call.layout.empty(v)
     sequences, chunks = call.tables
@@ -795,11 +814,31 @@ def _backward(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v, log_input, log_forget, C, n and m."""
-    call = _call(q, v, cu_seqlens)
-    q, k, v, h, dh = (call.layout.of(x) for x in (q, k, v, h, dh))
-    C, n = C.contiguous(), n.contiguous()
+    inputs = (q, k, v), State(C, n, m), cu_seqlens, scale, normalize, eps
+    with on_device_of(q):
+        return _launch_backward(dh, (dC, dn, dm), h, r, gates, C_end, n_end, *inputs)
+
+
+def _launch_backward(
+    dh: Tensor,
+    d_ends: tuple[Tensor | None, Tensor | None, Tensor | None],
+    h: Tensor,
+    r: Tensor,
+    gates: Tensor,
+    C_end: Tensor,
+    n_end: Tensor,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    state: State,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    normalize: bool,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    call = _call(inputs[0], inputs[2], cu_seqlens)
+    q, k, v, h, dh = (call.layout.of(x) for x in (*inputs, h, dh))
+    C, n = state.C.contiguous(), state.n.contiguous()
     sequences, chunks = call.tables
-    ends = [torch.zeros_like(x) if y is None else y.contiguous() for x, y in ((C, dC), (n, dn), (m, dm))]
+    ends = [torch.zeros_like(x) if y is None else y.contiguous() for x, y in zip(state, d_ends, strict=True)]
     inverse, dr, unit = (torch.empty_like(r) for _ in range(3))
     constants = call.constants
     rows_kernel[(len(chunks), call.heads)](
@@ -836,7 +875,7 @@ def _backward(
         *(k, dh, inverse, gates, dC_states, scores[0], dv, sequences, chunks), *call.sizes, **constants
     )
     dm_start = (dC_start * C).sum((-1, -2)) + (dn_start * n).sum(-1)
-    if eps != 0 or dC is not None or dn is not None or dm is not None:
+    if eps != 0 or any(x is not None for x in d_ends):
         # m is only a unit: of C exp(m) all is known, and what is left of its gradient is this.
         rest = ends[2] - (ends[0] * C_end).sum((-1, -2)) - (ends[1] * n_end).sum(-1)
         maxima_kernel[(len(sequences) * call.heads,)](
