@@ -18,6 +18,7 @@ from torch import Tensor
 from seqsci_kernels.gpu import on_device_of
 from seqsci_kernels.probsparse import cpu
 
+# Rows and heads stand on the first axis of a grid, which alone may be longer than 65,535.
 RUN_TIME = [
     *("heads", "queries", "keys", "sampled", "slots", "scale"),
     *(f"{name}_{axis}" for name in ("q", "k", "v", "o", "g") for axis in ("batch", "head", "row")),
@@ -62,10 +63,10 @@ def measure_shared(
     MASKED: tl.constexpr,
 ):
     """M (B, H, Lq): max minus mean of the scores of the sampled keys (U,) that a query sees."""
-    row = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     b = row // heads
     h = row % heads
-    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
+    t = tl.program_id(1) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
     d = tl.arange(0, BLOCK)
     inside = (t < queries)[:, None] & (d < WIDTH)[None, :]
     x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=inside, other=0.0)
@@ -109,10 +110,10 @@ def measure_per_query(
     MASKED: tl.constexpr,
 ):
     """M (B, H, Lq) of the authors' code, keys (Lq, U): the sum is divided by the number of all real keys."""
-    row = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     b = row // heads
     h = row % heads
-    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
+    t = tl.program_id(1) * QUERIES + tl.arange(0, QUERIES).to(tl.int64)
     d = tl.arange(0, BLOCK)
     inside = (t < queries)[:, None] & (d < WIDTH)[None, :]
     x = tl.load(q + (b * q_batch + h * q_head + t[:, None] * q_row) * WIDTH + d[None, :], mask=inside, other=0.0).to(
@@ -145,11 +146,11 @@ def measure_per_query(
 @triton.jit(do_not_specialize=[*RUN_TIME, "top"])
 def prefix_top(measure, keep, queries: tl.int64, top: tl.int64, QUERIES: tl.constexpr):
     """(B, H, Lq): whether fewer than `top` of the earlier queries have a measure as large."""
-    row = tl.program_id(1).to(tl.int64) * queries
-    t = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    row = tl.program_id(0).to(tl.int64) * queries
+    t = tl.program_id(1) * QUERIES + tl.arange(0, QUERIES)
     mine = tl.load(measure + row + t, mask=t < queries, other=0.0)
     ahead = tl.zeros((QUERIES,), tl.int32)
-    for start in range(0, tl.program_id(0) * QUERIES + 1, QUERIES):
+    for start in range(0, tl.program_id(1) * QUERIES + 1, QUERIES):
         j = start + tl.arange(0, QUERIES)
         other = tl.load(measure + row + j, mask=j < queries, other=-float("inf"))
         ahead += tl.sum(((other[None, :] >= mine[:, None]) & (j[None, :] < t[:, None])).to(tl.int32), 1)
@@ -190,12 +191,12 @@ def attend(
     MASKED: tl.constexpr,
 ):
     """Softmax attention of the first `count` of the chosen queries, and the logarithm of its normaliser."""
-    row = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     b = row // heads
     h = row % heads
-    n = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    n = tl.program_id(1) * QUERIES + tl.arange(0, QUERIES)
     kept = tl.load(count + row)
-    if tl.program_id(0) * QUERIES < kept:
+    if tl.program_id(1) * QUERIES < kept:
         t = tl.load(chosen + row * slots + n, mask=n < kept, other=0)
         d = tl.arange(0, BLOCK)
         wide = (d < WIDTH)[None, :]
@@ -268,12 +269,12 @@ def attend_query_gradient(
     MASKED: tl.constexpr,
 ):
     """dq of the chosen queries, laid out as `out` is, and delta = sum(out * grad), which the keys' gradients need."""
-    row = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     b = row // heads
     h = row % heads
-    n = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    n = tl.program_id(1) * QUERIES + tl.arange(0, QUERIES)
     kept = tl.load(count + row)
-    if tl.program_id(0) * QUERIES < kept:
+    if tl.program_id(1) * QUERIES < kept:
         t = tl.load(chosen + row * slots + n, mask=n < kept, other=0)
         d = tl.arange(0, BLOCK)
         wide = (d < WIDTH)[None, :]
@@ -342,10 +343,10 @@ def attend_key_gradient(
     MASKED: tl.constexpr,
 ):
     """dk and dv of a block of keys, strides o: a loop over the chosen queries."""
-    row = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(0).to(tl.int64)
     b = row // heads
     h = row % heads
-    j = tl.program_id(0) * KEYS + tl.arange(0, KEYS)
+    j = tl.program_id(1) * KEYS + tl.arange(0, KEYS)
     d = tl.arange(0, BLOCK)
     wide = (d < WIDTH)[None, :]
     some = (j < keys)[:, None] & wide
@@ -411,7 +412,7 @@ def _measure(q: Tensor, k: Tensor, sample: Tensor, causal: bool, seen: Tensor | 
         constants["CAUSAL"] = causal
     kernel = measure_shared if shared else measure_per_query
     with on_device_of(q):
-        kernel[(triton.cdiv(queries, constants["QUERIES"]), batch * heads)](
+        kernel[(batch * heads, triton.cdiv(queries, constants["QUERIES"]))](
             *(q, k, sample, sample if seen is None else seen, measure),
             *(heads, queries, k.shape[2], sample.shape[-1], *_strides(q, k)),
             **constants,
@@ -428,7 +429,7 @@ def _prefix_top(measure: Tensor, top: int) -> Tensor:
     batch, heads, queries = measure.shape
     keep = torch.empty(measure.shape, dtype=torch.int8, device=measure.device)
     with on_device_of(measure):
-        prefix_top[(triton.cdiv(queries, 64), batch * heads)](measure, keep, queries, top, QUERIES=64)
+        prefix_top[(batch * heads, triton.cdiv(queries, 64))](measure, keep, queries, top, QUERIES=64)
     return keep.bool()
 
 
@@ -443,7 +444,7 @@ def _attend(
     """Attention of the chosen queries in their places of (B, H, Lq, d), zeros elsewhere."""
     out, norm = _places(q).zero_(), torch.empty(chosen.shape, device=q.device)
     constants = _constants(q.shape[-1], q.element_size(), seen)
-    grid = (triton.cdiv(chosen.shape[-1], constants["QUERIES"]), q.shape[0] * q.shape[1])
+    grid = (q.shape[0] * q.shape[1], triton.cdiv(chosen.shape[-1], constants["QUERIES"]))
     with on_device_of(q):
         attend[grid](
             *(q, k, v, chosen, count, count if seen is None else seen, out, norm),
@@ -481,12 +482,12 @@ def _attend_backward(
     sizes = _sizes(q, k, chosen)
     where = (q, k, v, chosen, count, count if seen is None else seen)
     with on_device_of(q):
-        attend_query_gradient[(triton.cdiv(chosen.shape[-1], constants["QUERIES"]), rows)](
+        attend_query_gradient[(rows, triton.cdiv(chosen.shape[-1], constants["QUERIES"]))](
             *(*where, out, norm, grad, delta, dq, *sizes),
             *_strides(q, k, v, dq, grad),
             **(constants | {"num_warps": 8}),
         )
-        attend_key_gradient[(triton.cdiv(k.shape[2], constants["KEYS"]), rows)](
+        attend_key_gradient[(rows, triton.cdiv(k.shape[2], constants["KEYS"]))](
             *(*where, norm, grad, delta, dk, dv, *sizes),
             *_strides(q, k, v, dk, grad),
             **constants,

@@ -15,7 +15,7 @@ from seqsci_kernels.slstm import cpu, reference
 BACKENDS = ("cpu", "reference", "triton")
 """Names of the implementations; "reference" is made of torch operations and runs anywhere."""
 TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-WIDEST = 128
+WIDEST = 256
 """Largest head width of the Triton kernels."""
 
 

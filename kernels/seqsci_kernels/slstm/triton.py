@@ -54,6 +54,30 @@ def _share(i, f, s):
 
 
 @triton.jit
+def _mix(i, f, z, o, x, matrix, c, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr):
+    """The gates plus x times rows c, c + 1, ... of R, (rows, CHUNK) times (CHUNK, BLOCK)."""
+    n = c + tl.arange(0, CHUNK)
+    d = tl.arange(0, BLOCK)
+    inside = (n < WIDTH)[:, None] & (d < WIDTH)[None, :]
+    part = matrix + n[:, None] * 4 * WIDTH + d[None, :]
+    i = tl.dot(x, tl.load(part, mask=inside, other=0.0), i, input_precision="tf32x3")
+    f = tl.dot(x, tl.load(part + WIDTH, mask=inside, other=0.0), f, input_precision="tf32x3")
+    z = tl.dot(x, tl.load(part + 2 * WIDTH, mask=inside, other=0.0), z, input_precision="tf32x3")
+    o = tl.dot(x, tl.load(part + 3 * WIDTH, mask=inside, other=0.0), o, input_precision="tf32x3")
+    return i, f, z, o
+
+
+@triton.jit
+def _mix_back(dh, g, matrix, c, LAST: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr):
+    """dh plus the gates' gradients g times columns c, c + 1, ... before LAST of R, turned."""
+    n = c + tl.arange(0, CHUNK)
+    d = tl.arange(0, BLOCK)
+    inside = (d < WIDTH)[:, None] & (n < LAST)[None, :]
+    part = tl.load(matrix + d[:, None] * 4 * WIDTH + n[None, :], mask=inside, other=0.0)
+    return tl.dot(g.to(part.dtype), tl.trans(part), dh, input_precision="tf32x3")
+
+
+@triton.jit
 def _fresh(reset, r, t, batch, steps, reverse):
     """Whether the state of the rows is empty before step t; see `reference.fresh_heads`."""
     t = tl.where(reverse, t + 1, t) + 0 * r
@@ -79,6 +103,7 @@ def slstm_forward(
     head: tl.int64,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    CHUNK: tl.constexpr,
     ROWS: tl.constexpr,
     SAVED: tl.constexpr,
     RESET: tl.constexpr,
@@ -95,9 +120,7 @@ def slstm_forward(
     hidden = tl.load(initial + state, mask=real, other=0.0)
     cell = tl.load(initial + size + state, mask=real, other=0.0)
     log_norm = tl.load(initial + 2 * size + state, mask=real, other=0.0)
-    inner = tl.arange(0, BLOCK)
-    square = (inner < WIDTH)[:, None] & (d < WIDTH)[None, :]
-    matrix = recurrent + h * 4 * WIDTH * WIDTH + inner[:, None] * 4 * WIDTH + d[None, :]
+    matrix = recurrent + h * 4 * WIDTH * WIDTH
     shift = bias + h * 4 * WIDTH + d
     bi = tl.load(shift, mask=d < WIDTH, other=0.0).to(tl.float32)
     bf = tl.load(shift + WIDTH, mask=d < WIDTH, other=0.0).to(tl.float32)
@@ -111,15 +134,23 @@ def slstm_forward(
             cell = tl.where(fresh, 0.0, cell)
             log_norm = tl.where(fresh, -1e30, log_norm)
         at = gates + (r[:, None] * row + t * step + h * head) * WIDTH + d[None, :]
-        x = hidden.to(matrix.dtype.element_ty)
         i = tl.load(at, mask=real, other=0.0).to(tl.float32) + bi[None, :]
-        i = tl.dot(x, tl.load(matrix, mask=square, other=0.0), i, input_precision="tf32x3")
         f = tl.load(at + WIDTH, mask=real, other=0.0).to(tl.float32) + bf[None, :]
-        f = tl.dot(x, tl.load(matrix + WIDTH, mask=square, other=0.0), f, input_precision="tf32x3")
         z = tl.load(at + 2 * WIDTH, mask=real, other=0.0).to(tl.float32) + bz[None, :]
-        z = tl.dot(x, tl.load(matrix + 2 * WIDTH, mask=square, other=0.0), z, input_precision="tf32x3")
         o = tl.load(at + 3 * WIDTH, mask=real, other=0.0).to(tl.float32) + bo[None, :]
-        o = tl.dot(x, tl.load(matrix + 3 * WIDTH, mask=square, other=0.0), o, input_precision="tf32x3")
+        if CHUNK == BLOCK:
+            x = hidden.to(recurrent.dtype.element_ty)
+            i, f, z, o = _mix(i, f, z, o, x, matrix, 0, WIDTH, BLOCK, CHUNK)
+        else:
+            # Registers cannot be cut into columns; memory can. `final` is free until the end.
+            tl.store(final + state, hidden, mask=real)
+            tl.debug_barrier()
+            for c in range(0, WIDTH, CHUNK):
+                n = c + tl.arange(0, CHUNK)
+                x = final + (r[:, None] * heads + h) * WIDTH + n[None, :]
+                x = tl.load(x, mask=(r < batch)[:, None] & (n < WIDTH)[None, :], other=0.0)
+                i, f, z, o = _mix(i, f, z, o, x.to(recurrent.dtype.element_ty), matrix, c, WIDTH, BLOCK, CHUNK)
+            tl.debug_barrier()
         share, remain, log_norm, slope = _share(i, f, log_norm)
         value = _tanh(z)
         output = tl.sigmoid(o)
@@ -158,6 +189,7 @@ def slstm_backward(
     head: tl.int64,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    CHUNK: tl.constexpr,
     ROWS: tl.constexpr,
     SAVED: tl.constexpr,
     RESET: tl.constexpr,
@@ -174,12 +206,10 @@ def slstm_backward(
     dy = tl.load(final_grad + size + state, mask=real, other=0.0)
     ds = tl.load(final_grad + 2 * size + state, mask=real, other=0.0)
     first = tl.load(initial + size + state, mask=real, other=0.0)
-    inner = tl.arange(0, BLOCK)
-    square = (inner < WIDTH)[:, None] & (d < WIDTH)[None, :]
-    matrix = recurrent + h * 4 * WIDTH * WIDTH + inner[:, None] * 4 * WIDTH + d[None, :]
-    for n in range(0, steps):
-        k = steps - 1 - n
-        t = tl.where(reverse, n, k)
+    matrix = recurrent + h * 4 * WIDTH * WIDTH
+    for done in range(0, steps):
+        k = steps - 1 - done
+        t = tl.where(reverse, done, k)
         # Before the first step there is none: any memory of ours will do.
         before = tl.where(k > 0, tl.where(reverse, t + 1, t - 1), t)
         dh += tl.load(grad + ((r[:, None] * steps + t) * heads + h) * WIDTH + d[None, :], mask=real, other=0.0)
@@ -209,16 +239,19 @@ def slstm_backward(
         tl.store(at + WIDTH, df, mask=real)
         tl.store(at + 2 * WIDTH, dz, mask=real)
         tl.store(at + 3 * WIDTH, do, mask=real)
-        # (hidden unit, unit of a gate) as it lies, turned for the product.
-        kind = matrix.dtype.element_ty
-        right = tl.trans(tl.load(matrix, mask=square, other=0.0))
-        dh = tl.dot(di.to(kind), right, input_precision="tf32x3")
-        right = tl.trans(tl.load(matrix + WIDTH, mask=square, other=0.0))
-        dh = tl.dot(df.to(kind), right, dh, input_precision="tf32x3")
-        right = tl.trans(tl.load(matrix + 2 * WIDTH, mask=square, other=0.0))
-        dh = tl.dot(dz.to(kind), right, dh, input_precision="tf32x3")
-        right = tl.trans(tl.load(matrix + 3 * WIDTH, mask=square, other=0.0))
-        dh = tl.dot(do.to(kind), right, dh, input_precision="tf32x3")
+        dh = tl.zeros((ROWS, BLOCK), tl.float32)
+        if CHUNK == BLOCK:
+            dh = _mix_back(dh, di, matrix, 0, WIDTH, WIDTH, BLOCK, CHUNK)
+            dh = _mix_back(dh, df, matrix, WIDTH, 2 * WIDTH, WIDTH, BLOCK, CHUNK)
+            dh = _mix_back(dh, dz, matrix, 2 * WIDTH, 3 * WIDTH, WIDTH, BLOCK, CHUNK)
+            dh = _mix_back(dh, do, matrix, 3 * WIDTH, 4 * WIDTH, WIDTH, BLOCK, CHUNK)
+        else:
+            tl.debug_barrier()
+            for c in range(0, 4 * WIDTH, CHUNK):
+                n = c + tl.arange(0, CHUNK)
+                x = gates_grad + (r[:, None] * row + t * step + h * head) * WIDTH + n[None, :]
+                x = tl.load(x, mask=(r < batch)[:, None] & (n < 4 * WIDTH)[None, :], other=0.0)
+                dh = _mix_back(dh, x, matrix, c, 4 * WIDTH, WIDTH, BLOCK, CHUNK)
         dy = g * remain
         ds = old
         if RESET:
@@ -343,16 +376,17 @@ def _bytes(reset: Tensor | None, stand_in: Tensor) -> Tensor:
 
 
 def _constants(recurrent: Tensor, reset: Tensor | None) -> dict[str, int | bool]:
-    width = recurrent.shape[1]
+    width, each = recurrent.shape[1], recurrent.element_size()
     block = max(16, triton.next_power_of_2(width))
     return {
         "WIDTH": width,
         "BLOCK": block,
+        # How much of R is in registers at a time; see tests/kernels/ahead_of_time.py.
+        "CHUNK": 16 if block * each * each >= 1024 else block,
         "ROWS": ROWS,
         "SAVED": SAVED,
         "RESET": reset is not None,
-        # More threads, more registers for a block of R. float32 at D 64 and 128 still spills some, into the L1 cache.
-        "num_warps": min(8, max(4, block * recurrent.element_size() // 32)),
+        "num_warps": 4 if block < 128 else 8,
         # The steps depend on each other: to fetch ahead would only take shared memory.
         "num_stages": 1,
     }

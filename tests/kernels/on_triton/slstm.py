@@ -46,7 +46,7 @@ def check(place: Place, tensors: list[Tensor], **options: object) -> None:
         assert float((x - y).abs().max() / y.abs().max().clamp(min=1e-30)) < NEAR[dtype], n
 
 
-@pytest.mark.parametrize(("steps", "started"), [(1, False), (1, True), (2, True), (63, True), (64, False), (65, True)])
+@pytest.mark.parametrize(("steps", "started"), [(1, False), (1, True), (2, True), (63, False), (64, False), (65, True)])
 def test_every_length(place: Place, steps: int, started: bool) -> None:
     check(place, inputs(2, steps, 1, 8, place[1])[: 6 if started else 3])
 
@@ -55,9 +55,9 @@ def test_long(place: Place) -> None:
     check(place, inputs(2, 200, 1, 8, place[1]))
 
 
-@pytest.mark.parametrize("width", [3, 16, 20, 64, 128])
+@pytest.mark.parametrize("width", [3, 20, 64, 72, 128])
 def test_every_width(place: Place, width: int) -> None:
-    check(place, inputs(3, 5, 2, width, place[1]))
+    check(place, inputs(3, 4, 2, width, place[1]))
 
 
 @pytest.mark.parametrize("back", [0, 1, 2])
@@ -70,7 +70,7 @@ def test_resets_and_both_directions(place: Place, back: int) -> None:
 def test_extreme_gates(place: Place, entry: float, forget: float) -> None:
     if place[1] != torch.float32:
         pytest.skip("a gate of 30 has no digits left in half precision")
-    tensors = inputs(2, 9, 1, 16, place[1])
+    tensors = inputs(2, 7, 1, 8, place[1])
     tensors[2] = tensors[2].clone()
     tensors[2][:, 0] += entry
     tensors[2][:, 1] += forget
@@ -90,20 +90,20 @@ def configurations() -> Iterator[tuple[str, Callable[[int], object], int]]:
     from seqsci_kernels.slstm import triton as op
 
     def call(steps: int, dtype: torch.dtype, width: int, resets: bool) -> None:
-        batch = 1 + steps % 3
-        gates = torch.zeros(2, batch, steps, 4, width, dtype=dtype).permute(1, 2, 0, 3, 4).requires_grad_()
-        recurrent, bias = torch.zeros(2, width, 4, width, dtype=dtype), torch.zeros(2, 4, width, dtype=dtype)
-        state = torch.zeros(3, batch, 2, width)
+        batch = 1 if steps > 1024 else 1 + steps % 3
+        gates = torch.zeros(1, batch, steps, 4, width, dtype=dtype).permute(1, 2, 0, 3, 4).requires_grad_()
+        recurrent, bias = torch.zeros(1, width, 4, width, dtype=dtype), torch.zeros(1, 4, width, dtype=dtype)
+        state = torch.zeros(3, batch, 1, width)
         reset = torch.zeros(batch, steps, dtype=torch.bool) if resets else None
         out, *_ = op.slstm(gates, recurrent, bias, *state, reset, 1)
         out.sum().backward()
 
     for dtype, width, resets in (
         (torch.bfloat16, 64, False),
+        (torch.bfloat16, 256, False),
         (torch.float32, 128, True),
         (torch.bfloat16, 20, True),
     ):
         name = f"{dtype} D{width}{' resets' if resets else ''}".removeprefix("torch.")
-        # float32, there to check by, goes through three products in TF32 and spills a little into the L1 cache.
-        allowed = 512 if dtype == torch.float32 else 0
-        yield name, functools.partial(call, dtype=dtype, width=width, resets=resets), allowed
+        # 256 units wide a few registers spill, into the L1 cache.
+        yield name, functools.partial(call, dtype=dtype, width=width, resets=resets), 128 if width == 256 else 0
