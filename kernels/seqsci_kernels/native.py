@@ -84,13 +84,21 @@ def find_compiler() -> list[str]:
 def _cache() -> Path:
     """A folder of this user alone: what lies there is executed."""
     named = os.environ.get("SEQSCI_KERNELS_CACHE") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    folder = (Path(named) if named else Path.home() / ".cache") / "seqsci_kernels"
     try:
+        folder = (Path(named) if named else Path.home() / ".cache") / "seqsci_kernels"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):
+            return folder if _mine(folder) else _own_folder()
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder.
         return _own_folder()
+
+
+def _mine(folder: Path) -> bool:
+    """Whether nobody else may put a library there."""
+    if sys.platform == "win32":
+        return True
+    about = folder.stat()
+    return about.st_uid == os.getuid() and not about.st_mode & 0o022
 
 
 @functools.cache

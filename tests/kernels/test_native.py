@@ -77,6 +77,15 @@ def test_a_damaged_library_is_made_anew(source: Path, monkeypatch: pytest.Monkey
     native.load.cache_clear()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_folder_that_others_may_write_is_not_trusted(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQSCI_KERNELS_CACHE", str(source.parents[1]))
+    folder = native._cache()
+    assert folder == source.parents[1] / "seqsci_kernels"
+    folder.chmod(0o777)
+    assert native._cache() != folder
+
+
 def test_a_folder_that_cannot_be_written(source: Path) -> None:
     blocked = source.parents[1] / "blocked"
     blocked.write_text("a file, not a folder")

@@ -206,6 +206,17 @@ def test_half_precision_is_near(dtype: torch.dtype, causal: bool) -> None:
     assert float(((got - want).abs() > 0.05).any(-1).double().mean()) < 0.01
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_graph_under_torch_compile(causal: bool) -> None:
+    tensors, sample = inputs(33, 33), draw("shared", 33, 33)
+
+    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return probsparse(q, k, v, sample, top=5, causal=causal)
+
+    traced = torch.compile(run, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(traced(*tensors), run(*tensors))
+
+
 def test_errors_name_what_is_wrong() -> None:
     q, k, v = inputs(5, 5)
     sample = torch.tensor([0, 1])

@@ -58,10 +58,10 @@ def test_interpreted(file: Path) -> None:
     run(["-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)], TRITON_INTERPRET="1")
 
 
-@pytest.mark.parametrize("capability", ["80", "90", "100"])
+@pytest.mark.timeout(900)  # Some minutes at first; Triton then keeps what it compiled.
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_compiled_ahead_of_time(file: Path, capability: str) -> None:
-    print(run([str(HERE / "ahead_of_time.py"), str(file), capability]))
+def test_compiled_ahead_of_time(file: Path) -> None:
+    print(run([str(HERE / "ahead_of_time.py"), str(file)]))
 
 
 def test_a_compile_for_each_length_is_a_fault(tmp_path: Path) -> None:
