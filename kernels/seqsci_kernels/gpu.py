@@ -9,6 +9,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+OLDEST = (8, 0)
+"""Compute capability with bfloat16 and TF32 products."""
+
 
 def interpreted() -> bool:
     """Whether Triton's interpreter runs the kernels, on CPU tensors."""
@@ -23,7 +26,11 @@ def why_not_triton(device: str) -> str | None:
         return None
     if device != "cuda":
         return f"the tensors are on {device}, not on a GPU"
-    return None if torch.cuda.is_available() else "torch sees no GPU"
+    if not torch.cuda.is_available():
+        return "torch sees no GPU"
+    if torch.version.hip or torch.cuda.get_device_capability() < OLDEST:
+        return "the kernels are written for NVIDIA's GPUs of compute capability 8.0 and newer"
+    return None
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[object]:

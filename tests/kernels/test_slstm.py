@@ -210,6 +210,19 @@ def test_the_operator_keeps_its_promises() -> None:
     torch.library.opcheck(cpu._operator, given, test_utils=checks)
 
 
+@needs_compiler
+def test_second_derivatives_are_refused_where_there_are_none() -> None:
+    tensors = [x.requires_grad_() for x in inputs(1, 3, 1, 2)[:3]]
+    for backend in ("reference", "cpu"):
+        out, _ = slstm(*tensors, backend=backend)
+        (slope,) = torch.autograd.grad(out.square().sum(), tensors[:1], create_graph=True)
+        if backend == "reference":
+            assert torch.autograd.grad(slope.sum(), tensors[1])[0].isfinite().all()
+        else:
+            with pytest.raises(RuntimeError, match="slstm_cpu_backward|does not require grad"):
+                torch.autograd.grad(slope.sum(), tensors[1])
+
+
 def test_errors_name_what_is_wrong() -> None:
     gates, recurrent, bias, *state = (x.float() for x in inputs(2, 5, 2, 8))
     with pytest.raises(ValueError, match="gates: shape \\(2, 5, 2, 4\\)"):

@@ -76,7 +76,8 @@ def slstm(
         backend: "cpu" (compiled C++), "triton" or "reference"; by default the fastest that fits.
 
     Returns:
-        h `(B, T, H, D)` in the type of the gates, and the final state. Half precision is summed in float32.
+        h `(B, T, H, D)` in the type of the gates, and the final state. Half precision is summed in float32. Second
+        derivatives need the "reference".
 
     Raises:
         ValueError: shapes that do not fit, an unknown backend, or one that this machine or these tensors rule out.
