@@ -14,7 +14,7 @@ import sys
 
 import torch
 from contest import beside, machine, medians, table, with_backward
-from seqsci_kernels.slstm import slstm
+from seqsci_kernels.slstm import project, slstm
 from torch import Tensor, nn
 
 STEPS, BATCH, WIDTH, HEADS = 512, 8, 256, 4
@@ -29,15 +29,14 @@ class Headwise(nn.Module):
     def __init__(self, backend: str | None) -> None:
         super().__init__()
         self.backend = backend
-        self.weight = nn.Parameter(torch.randn(HEADS, EACH, 4 * EACH) / EACH**0.5)
+        self.weight = nn.Parameter(torch.randn(HEADS, EACH, 4, EACH) / EACH**0.5)
         self.recurrent = nn.Parameter(torch.randn(HEADS, EACH, 4, EACH) / EACH**0.5)
         self.bias = nn.Parameter(torch.randn(HEADS, 4, EACH))
 
     def forward(self, x: Tensor) -> Tensor:
         """h (B, T, H, D) of x (B, T, W)."""
         batch, steps, _ = x.shape
-        rows = x.view(batch * steps, HEADS, EACH).transpose(0, 1)
-        gates = torch.bmm(rows, self.weight).view(HEADS, batch, steps, 4, EACH).permute(1, 2, 0, 3, 4)
+        gates = project(x.view(batch, steps, HEADS, EACH), self.weight)
         h, _ = slstm(gates, self.recurrent, self.bias, backend=self.backend)
         return h
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqsci_kernels.slstm import State, cpu, empty_state, reset_mask, slstm
+from seqsci_kernels.slstm import State, cpu, empty_state, project, reset_mask, slstm
 from torch import Tensor
 
 LENGTHS = (1, 2, 63, 64, 65, 200)
@@ -208,6 +208,35 @@ def test_the_operator_keeps_its_promises() -> None:
     given = (gates.requires_grad_(), recurrent.requires_grad_(), bias, torch.stack(state), None, 1, True)
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
     torch.library.opcheck(cpu._operator, given, test_utils=checks)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 1, 0, 3), (3, 2, 1, 0)])
+def test_projection_is_a_product_by_heads(order: tuple[int, ...], dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 5, 2, 7, generator=draw, dtype=torch.float64).to(dtype)
+    x = x.permute(order).contiguous().permute([order.index(n) for n in range(4)]).requires_grad_()
+    weight = torch.randn(2, 7, 4, 6, generator=draw, dtype=torch.float64).to(dtype).requires_grad_()
+    slope = torch.randn(3, 5, 2, 4, 6, generator=draw, dtype=torch.float64).to(dtype)
+    want = torch.einsum("bthk,hkgd->bthgd", x, weight)
+    wanted = torch.autograd.grad((want * slope).sum(), (x, weight))
+    for run in (project, torch.compile(project, backend="aot_eager", fullgraph=True)):
+        got = run(x, weight)
+        assert got.dtype == dtype and got.permute(2, 0, 1, 3, 4).is_contiguous()
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(torch.autograd.grad((got * slope).sum(), (x, weight)), wanted)
+
+
+def test_projection_errors() -> None:
+    x, weight = torch.ones(1, 2, 3, 4), torch.ones(3, 4, 4, 5)
+    with pytest.raises(ValueError, match=r"x: shape \(1, 2, 3\)"):
+        project(x[..., 0], weight)
+    with pytest.raises(ValueError, match=r"weight: shape \(2, 4, 4, 5\)"):
+        project(x, weight[:2])
+    with pytest.raises(TypeError, match="weight: torch.float64"):
+        project(x, weight.double())
+    with pytest.raises(ValueError, match="weight: on meta"):
+        project(x, weight.to("meta"))
 
 
 @needs_compiler

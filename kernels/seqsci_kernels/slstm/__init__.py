@@ -11,6 +11,9 @@ from torch import Tensor
 
 from seqsci_kernels.gpu import why_not_triton
 from seqsci_kernels.slstm import cpu, reference
+from seqsci_kernels.slstm.project import project
+
+__all__ = ["BACKENDS", "State", "empty_state", "pick", "project", "reset_mask", "slstm", "why_not"]
 
 BACKENDS = ("cpu", "reference", "triton")
 """Names of the implementations; "reference" is made of torch operations and runs anywhere."""
@@ -65,7 +68,7 @@ def slstm(
 
     Args:
         gates: `(B, T, H, 4, D)` what the input gives to the gates i, f, z, o; float16, bfloat16, float32 or
-            float64. Fastest on a CPU as a view of `(H, B, T, 4, D)`, which is what a product by heads gives.
+            float64. Fastest on a CPU as a view of `(H, B, T, 4, D)`, which `project` gives.
         recurrent: `(H, D, 4, D)` R: hidden unit, gate, unit.
         bias: `(H, 4, D)`.
         initial: state before the first step, by default empty. Gradients flow through it.
