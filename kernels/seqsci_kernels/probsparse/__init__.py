@@ -6,14 +6,20 @@ gets the mean of the values. Which queries those are is measured on a small samp
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
+from seqsci_kernels.gpu import why_not_triton
 from seqsci_kernels.probsparse import cpu, reference
 
-BACKENDS: dict[str, ModuleType] = {"cpu": cpu, "reference": reference}
-"""Name of an implementation -> its module. "cpu" is made of torch operations and runs on any device."""
+BACKENDS = ("cpu", "reference", "triton")
+"""Names of the implementations; "cpu" and "reference" are made of torch operations and run on any device."""
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WIDEST = 128
+"""Largest head width of the Triton kernels."""
 
 
 def probsparse(
@@ -41,7 +47,7 @@ def probsparse(
         causal: query t sees keys 0..t; needs Lq == Lk. See below.
         key_mask: `(B, Lk)` bool, True for a real key. Others are never seen, sampled or averaged.
         last: give the result of the last so many queries only; the others compete all the same.
-        backend: "cpu" or "reference"; by default the fast one.
+        backend: "cpu", "triton" or "reference"; by default the fastest that fits.
 
     Returns:
         `(B, H, Lq or last, d)` in the type of q, with scores scaled by 1/sqrt(d). A query that sees no key gets 0.
@@ -59,19 +65,49 @@ def probsparse(
     form and arbitrarily elsewhere.
 
     Raises:
-        ValueError: unknown backend, or shapes that do not fit.
+        ValueError: shapes or devices that do not fit, an unknown backend, or one that this machine rules out.
+        TypeError: types that do not fit.
     """
-    name = backend or "cpu"
-    if name not in BACKENDS:
-        raise ValueError(f"backend: no '{name}'; known: {', '.join(sorted(BACKENDS))}")
     _check(q, k, v, sample, top, causal, key_mask)
+    name = pick(backend, q.device.type, q.dtype, q.shape[-1])
     queries = q.shape[2]
     wanted = queries if last is None else min(last, queries)
-    out: Tensor = BACKENDS[name].probsparse(q, k, v, sample, min(top, queries), causal, key_mask, wanted)
+    out: Tensor = _module(name).probsparse(q, k, v, sample, min(top, queries), causal, key_mask, wanted)
     return out
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def pick(backend: str | None, device: str, dtype: torch.dtype, width: int) -> str:
+    """The name of the backend to use; a ValueError that says what is wrong with the wanted one."""
+    if backend is None:
+        return "triton" if device == "cuda" and not why_not("triton", device, dtype, width) else "cpu"
+    reason = why_not(backend, device, dtype, width)
+    if reason:
+        raise ValueError(f"backend: '{backend}' cannot be used: {reason}; known: {', '.join(BACKENDS)}")
+    return backend
+
+
+def why_not(name: str, device: str, dtype: torch.dtype = torch.float32, width: int = 1) -> str | None:
+    """The reason why a backend cannot serve tensors on this kind of device, or None."""
+    if name in ("cpu", "reference"):
+        return None
+    if name != "triton":
+        return "no such backend"
+    if dtype == torch.float64:
+        return "it has no float64"
+    if width > WIDEST:
+        return f"heads of {width} are wider than {WIDEST}"
+    return why_not_triton(device)
+
+
+def _module(name: str) -> ModuleType:
+    # Triton is imported when first used: it takes a second, and most machines have no GPU.
+    return {"cpu": cpu, "reference": reference}.get(name) or import_module("seqsci_kernels.probsparse.triton")
+
+
 def _check(q: Tensor, k: Tensor, v: Tensor, sample: Tensor, top: int, causal: bool, key_mask: Tensor | None) -> None:
+    if q.dim() != 4 or k.dim() != 4:
+        raise ValueError(f"q, k: shapes {tuple(q.shape)}, {tuple(k.shape)} are not (B, H, L, d)")
     batch, heads, queries, width = q.shape
     keys = k.shape[2]
     if k.shape != (batch, heads, keys, width) or v.shape != k.shape:
@@ -84,3 +120,15 @@ def _check(q: Tensor, k: Tensor, v: Tensor, sample: Tensor, top: int, causal: bo
         raise ValueError(f"causal: needs as many queries as keys, not {queries} and {keys}")
     if key_mask is not None and key_mask.shape != (batch, keys):
         raise ValueError(f"key_mask: shape {tuple(key_mask.shape)} is not (B, Lk) = {(batch, keys)}")
+    _check_types(q, k=k, v=v, sample=sample, key_mask=key_mask)
+
+
+def _check_types(q: Tensor, **others: Tensor | None) -> None:
+    wanted = {"k": q.dtype, "v": q.dtype, "sample": torch.int64, "key_mask": torch.bool}
+    if q.dtype not in TYPES:
+        raise TypeError(f"q: {q.dtype} is none of {', '.join(str(kind) for kind in TYPES)}")
+    for name, x in others.items():
+        if x is not None and x.dtype != wanted[name]:
+            raise TypeError(f"{name}: {x.dtype}, not {wanted[name]}")
+        if x is not None and x.device != q.device:
+            raise ValueError(f"{name}: on {x.device}, but q is on {q.device}")
