@@ -52,6 +52,22 @@ def test_the_users_own_command(tmp_path, real_data, tiny):
     assert "informer-etth1" in printed and "2857 windows" in printed
 
 
+def test_the_light_curve_commands(tmp_path):
+    (line,) = [words for words in map(shlex.split, blocks("sh")) if words[:2] == ["seqsci", "classify"]][:1]
+    assert line == ["seqsci", "classify", "--data", "demo-photometry", "--model", "t2"]
+    small = (
+        "--data.count 280 --train.epochs 1 --data.steps 20 --evaluate.days [8] --evaluate.baselines [prior,boosting]"
+    )
+    cache = {"SEQSCI_CACHE": str(tmp_path / "cache")}
+    printed = run([sys.executable, "-m", "seqsci", *line[1:], *small.split()], tmp_path, **cache)
+    assert "simulated data" in printed and "boosting" in printed and "report: " in printed
+    (folder,) = (tmp_path / "runs").iterdir()
+    own = [words for words in map(shlex.split, "".join(blocks("sh")).splitlines()) if "--objects" in words]
+    assert [words[1] for words in own] == ["classify", "predict"]
+    table = run([sys.executable, "-m", "seqsci", "predict", str(folder)], tmp_path, **cache)
+    assert table.startswith("object_id,predicted,novelty,p_6,") and len(table.splitlines()) == 281
+
+
 def test_the_python_example(tmp_path):
     (example,) = blocks("python")
     assert "method" in run([sys.executable, "-c", example], tmp_path)

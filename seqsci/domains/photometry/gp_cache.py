@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,12 @@ from seqsci.domains.photometry.table import LightCurves
 from seqsci.files import whole
 
 
-def cached(curves: LightCurves, settings: GPSettings, folder: str | Path) -> Grid:
+def cached(
+    curves: LightCurves,
+    settings: GPSettings,
+    folder: str | Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Grid:
     """`fit_grid`, read from `folder` where the same observations were fitted with the same settings before.
 
     The file is gp-<digest>.parquet: a row per object, mean and std nested lists (steps of bands).
@@ -27,7 +33,7 @@ def cached(curves: LightCurves, settings: GPSettings, folder: str | Path) -> Gri
             return _read(path, bands)
         except (pl.exceptions.PolarsError, OSError, KeyError, ValueError):
             pass  # damaged: fitted again
-    grid = fit_grid(curves, settings)
+    grid = fit_grid(curves, settings, progress=progress)
     frame = pl.DataFrame({"object_id": pl.Series(grid.object_ids, dtype=pl.String)}).with_columns(
         *(pl.Series(name, getattr(grid, name)) for name in ("log_likelihood", "amplitude", "length_scale")),
         *(pl.Series(name, getattr(grid, name)).arr.to_list() for name in ("mean", "std", "times")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -35,7 +36,11 @@ def evaluate(
         The content of metrics.json.
     """
     began = time.process_time()
-    rivals = {name: rival(name, recipe, prepared, run, quiet=quiet) for name in recipe.evaluate.baselines}
+    rivals = {}
+    for name in recipe.evaluate.baselines:
+        _say(f"baseline {name}, on the same split", quiet)
+        rivals[name] = rival(name, recipe, prepared, run, quiet=quiet)
+    _say("scoring the test split, whole and cut short", quiet)
     model = network_method(recipe, prepared, run, fitted)
     network = load_network(recipe, prepared.shape, run)
     warmth = torch.tensor([model.facts["temperature"]], dtype=torch.float64)
@@ -76,6 +81,11 @@ def evaluate(
     run.write_json("metrics.json", metrics)
     run.resume_point.unlink(missing_ok=True)
     return run.read_json("metrics.json")
+
+
+def _say(sentence: str, quiet: bool) -> None:
+    if not quiet:
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _interval(p: Floats, y: NDArray[np.int64], recipe: ClassifyRecipe) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +31,8 @@ from seqsci.tasks.classify import ClassifyTask
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+SECONDS = 10.0
+"""Between two lines of progress while Gaussian processes are fitted."""
 SHARES, OWN_SHARES = (0.7, 0.15, 0.15), (0.85, 0.15)
 """Of training, validation and test; of training and validation where the data set has a test split of its own."""
 
@@ -234,13 +238,26 @@ def _steps(curves: LightCurves, data: ClassifyData, bands: tuple[str, ...] | Non
     from seqsci.domains.photometry.gp_cache import cached
 
     settings = GPSettings(survey=data.survey, bands=bands or curves.bands, steps=data.steps, margin=data.margin)
-    grid = cached(curves, settings, cache_folder() / "gp")
+    grid = cached(curves, settings, cache_folder() / "gp", _Tell())
     return interpolated(curves, grid, margin=data.margin, deviation=data.deviation, compressed=data.flux == "arsinh")
 
 
 def everything(rows: Rows) -> Collection:
     """All sequences."""
     return Collection(rows, np.arange(len(rows)))
+
+
+class _Tell:
+    """A line now and then while many Gaussian processes are fitted; nothing where it is quickly done."""
+
+    def __init__(self) -> None:
+        self.spoke = time.monotonic()
+
+    def __call__(self, done: int, count: int) -> None:
+        """So many objects of all are fitted."""
+        if time.monotonic() - self.spoke > SECONDS:
+            self.spoke = time.monotonic()
+            print(f"Gaussian processes: {done} of {count} objects fitted", file=sys.stderr, flush=True)
 
 
 def make_shape(data: ClassifyData, frame: Frame) -> SequenceShape:
