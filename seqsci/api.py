@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,8 +57,12 @@ class Result:
 
         return verdicts(self.metrics)
 
-    def predict(self, data: Any = None) -> pl.DataFrame:
+    def predict(self, data: Any = None, *, tell: Callable[[str], None] | None = None) -> pl.DataFrame:
         """What the model says of new data: a file, a frame, or by default what the run was trained on.
+
+        Args:
+            data: with the columns of the training data.
+            tell: called with each sentence on what reading has found out or changed, such as `print`.
 
         Returns:
             Of a forecast `unique_id, ds, yhat` past the end of the data and, for each level, `yhat-lo-80, yhat-hi-80`,
@@ -68,7 +72,7 @@ class Result:
         Raises:
             SeqsciError: columns, time step or number of rows do not fit the model; or a damaged run.
         """
-        return job(self.recipe).predict(self.run, data)
+        return job(self.recipe).predict(self.run, data, tell)
 
     def report(self) -> Path:
         """Build report.html anew and give its path."""

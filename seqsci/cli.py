@@ -159,7 +159,7 @@ def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = N
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
-    table = open_run(run).predict(None if data is None else str(data))
+    table = open_run(run).predict(None if data is None else str(data), tell=_tell)
     if output is None:
         print(str(table.write_csv()), end="")
         return
@@ -357,6 +357,11 @@ def _contents(table: Any) -> str:
     if "unique_id" not in table.columns:
         return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
+
+
+def _tell(note: str) -> None:
+    """What reading has found out, apart from the table that is printed."""
+    print(f"data: {note}", file=sys.stderr, flush=True)
 
 
 def _train(recipe: Any, runs: Path) -> None:

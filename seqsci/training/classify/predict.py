@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,12 @@ def keep(source: Any, folder: Path) -> dict[str, str]:
     return kept
 
 
-def predict(run: Run, data: Any = None) -> pl.DataFrame:
+def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`."""
     curves, frame, p = _judged(run, data)
+    if tell is not None:
+        for note in curves.notes:
+            tell(note)
     return probability_table(curves.objects["object_id"], p, frame.classes)
 
 

@@ -102,14 +102,16 @@ def _summary(result: Score) -> dict[str, float]:
 def _compare(model: Score, rival: Score, recipe: ForecastRecipe, prepared: Prepared) -> dict[str, Any]:
     """`difference` is the model's MSE less the baseline's: above 0 the model is worse."""
     gap = model.by_window - rival.by_window
-    interval = _interval(gap, recipe, prepared)
-    return {**_summary(rival), "difference": float(gap.mean()), "difference_interval": interval}
+    seen = gap[np.isfinite(gap)]
+    mean = float(seen.mean()) if len(seen) else float("nan")
+    return {**_summary(rival), "difference": mean, "difference_interval": _interval(gap, recipe, prepared)}
 
 
 def _interval(losses: Floats, recipe: ForecastRecipe, prepared: Prepared) -> list[float]:
+    """Of the windows in which anything was observed; [NaN, NaN] of too few."""
     block = max(prepared.shape.horizon, prepared.frame.season)
-    settings = recipe.evaluate
-    return list(block_bootstrap(losses, block, resamples=settings.resamples, seed=recipe.train.seed))
+    settings, seen = recipe.evaluate, losses[np.isfinite(losses)]
+    return list(block_bootstrap(seen, block, resamples=settings.resamples, seed=recipe.train.seed))
 
 
 def _coverage(error: Floats, radius: Floats, seen: NDArray[np.bool_]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def keep(source: Any, folder: Path) -> dict[str, str]:
     return {"data.name": str(kept.resolve())}
 
 
-def predict(run: Run, data: Any = None) -> pl.DataFrame:
+def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`."""
     run.read_json("metrics.json")  # an unfinished run has no intervals yet, and says so
     recipe = as_kind(run.recipe, ForecastRecipe)
@@ -37,6 +37,9 @@ def predict(run: Run, data: Any = None) -> pl.DataFrame:
     frame = Frame.from_facts(facts["frame"])
     source = recipe.data.name if data is None else data
     sequences, _ = load(recipe.data, source, frame.channels)
+    if tell is not None:
+        for note in sequences.notes:
+            tell(note)
     batch, times = future_window(frame, sequences, recipe.data)
     network = load_network(recipe, make_shape(recipe.data, frame, facts["marks"]), run)
     scaled = task.predict(network, [batch])[0].astype(np.float64)

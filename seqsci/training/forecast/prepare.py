@@ -25,6 +25,9 @@ from seqsci.tasks.forecast import ForecastTask
 
 Floats = NDArray[np.float64]
 
+FARTHEST = 1e15
+"""Largest scaled value: the network and its loss are computed in single precision."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -51,6 +54,7 @@ class Frame:
     def table(self, sequences: Sequences) -> Table:
         """Scale, fill and add calendar marks."""
         scaled = (self._pick(sequences) - self.mean) / self.scale
+        _require_near(scaled, self.channels, sequences.times)
         return Table(
             values=torch.from_numpy(fill_forward(scaled)),
             observed=torch.from_numpy(~np.isnan(scaled)),
@@ -62,6 +66,7 @@ class Frame:
         """(N, T) calendar marks, then scaled covariates."""
         calendar = electricity.calendar_marks(times, self.step)
         covariates = (known - self.known_mean) / self.known_scale
+        _require_near(covariates, self.covariates, times)
         return torch.from_numpy(np.concatenate([calendar, covariates], axis=1).astype(np.float32))
 
     def raw(self, scaled: NDArray[Any]) -> NDArray[Any]:
@@ -165,8 +170,8 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     observed_rows = len(sequences.values) - sequences.tail
     rows = _split(data, origin, sequences.times[:observed_rows])
     train = slice(*rows.train)
-    mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]])
-    known_mean, known_scale = _fit_scaler(sequences.known[train])
+    mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]], channels)
+    known_mean, known_scale = _fit_scaler(sequences.known[train], sequences.known_names)
     frame = Frame(
         channels=channels,
         targets=targets,
@@ -183,9 +188,10 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
         name: Windows(table, getattr(rows, name), data.context, data.horizon) for name in ("train", "val", "test")
     }
     require_windows({k: w.count for k, w in windows.items()}, observed_rows, data.context, data.horizon)
+    notes = (*sequences.notes, *_never_observed(frame, table, rows))
     shape = make_shape(data, frame, table.marks.shape[1])
     return Prepared(
-        sequences=sequences,
+        sequences=replace(sequences, notes=notes),
         origin=origin,
         frame=frame,
         table=table,
@@ -221,6 +227,14 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
     end = len(sequences.values) - sequences.tail
     if end < data.context:
         raise SeqsciError(f"data: {end} rows are too few, the model needs the last {data.context}")
+    table = frame.table(sequences)
+    seen = table.observed[end - data.context : end].any(0).tolist()
+    blank = [name for name, known in zip(frame.channels, seen, strict=True) if not known]
+    if blank:
+        raise SeqsciError(
+            f"data: the last {data.context} rows hold no value of series {', '.join(blank)}, and a forecast reads no "
+            f"others; fill it in"
+        )
     times = electricity.future_times(sequences.times[end - 1], frame.step, data.horizon)
     known = sequences.known[end : end + data.horizon]
     if frame.covariates and len(known) < data.horizon:
@@ -229,7 +243,7 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
             f"forecast: add rows with the series blank; {len(known)} are there"
         )
     known = known if frame.covariates else np.zeros((data.horizon, 0))
-    return last_window(frame.table(sequences), end, data.context, frame.marks(times, known)), times
+    return last_window(table, end, data.context, frame.marks(times, known)), times
 
 
 def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None) -> tuple[Sequences, dict[str, Any]]:
@@ -278,7 +292,36 @@ def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic
     return split_rules.fractions(0.7, 0.1, 0.2, len(times))
 
 
-def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
+def _require_near(scaled: Floats, names: Sequence[str], times: NDArray[np.generic]) -> None:
+    """Refuse what single precision could not square and add up."""
+    far = np.abs(scaled) > FARTHEST
+    if far.any():
+        row, j = (int(i[0]) for i in np.nonzero(far))
+        when = str(times[row]).replace("T", " ")[:19]
+        raise SeqsciError(
+            f"data, series {names[j]}: its value at {when} lies {abs(scaled[row, j]):.1g} standard deviations of the "
+            f"training rows from their mean; correct it, or leave it blank"
+        )
+
+
+def _never_observed(frame: Frame, table: Table, rows: Splits) -> list[str]:
+    """A sentence on each series of which a later split holds no value.
+
+    Raises:
+        SeqsciError: validation holds none at all, so that nothing could be chosen on it.
+    """
+    notes = []
+    effects = {"validation": "its intervals are without end", "test": "it has no score"}
+    for split, (first, end) in {"validation": rows.val, "test": rows.test}.items():
+        blank = (~table.observed[first:end, table.outputs].any(0)).tolist()
+        if split == "validation" and all(blank):
+            raise SeqsciError("data: no validation row holds a value of the series to forecast; move data.split")
+        names = [name for name, never in zip(frame.targets, blank, strict=True) if never]
+        notes += [f"series {name}: never observed in the {split} rows, {effects[split]}" for name in names]
+    return notes
+
+
+def _fit_scaler(rows: Floats, names: Sequence[str]) -> tuple[Floats, Floats]:
     """Mean and standard deviation (ddof 0) of the observed entries; a constant channel keeps its scale."""
     if rows.shape[1] == 0:
         return np.zeros(0), np.ones(0)
@@ -287,8 +330,8 @@ def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
     empty = np.isnan(rows).all(axis=0)
     if empty.any():
         raise SeqsciError(
-            f"data: series number {int(np.argmax(empty)) + 1} has no value in the training rows; "
-            f"leave it out with data.target, or move the split"
+            f"data: series {names[int(np.argmax(empty))]} has no value in the training rows; "
+            f"leave it out with data.target, or move data.split"
         )
     scaler = StandardScaler().fit(rows)
     return scaler.mean_, scaler.scale_

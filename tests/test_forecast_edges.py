@@ -1,0 +1,108 @@
+"""Forecasts at the edges of their data: too few windows, series that fall silent, numbers that are too large."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import seqsci
+from seqsci.api import plan
+from seqsci.report import summary
+from seqsci.training.forecast import prepare
+
+TINY = {
+    "model.width": 8,
+    "model.heads": 2,
+    "model.feedforward": 16,
+    "model.layers": 1,
+    "model.label_length": 8,
+    "data.context": 8,
+    "data.horizon": 4,
+    "train.epochs": 1,
+    "train.batch": 64,
+    "train.precision": "fp32",
+    "evaluate.resamples": 50,
+}
+
+
+def table(rows: int = 260, step: str = "h") -> pl.DataFrame:
+    number = np.arange(rows)
+    draw = np.random.default_rng(0)
+    return pl.DataFrame(
+        {
+            "time": np.datetime64("2020-01-01", "us") + number * np.timedelta64(1, step),
+            "load": 100 + 10 * np.sin(number * 2 * np.pi / 24) + draw.normal(size=rows),
+            "heat": 20 + 5 * np.cos(number * 2 * np.pi / 24) + draw.normal(size=rows),
+        }
+    )
+
+
+def blank(frame: pl.DataFrame, name: str, first: int, last: int) -> pl.DataFrame:
+    inside = pl.int_range(len(frame)).is_between(first, last - 1)
+    return frame.with_columns(pl.when(inside).then(None).otherwise(pl.col(name)).alias(name))
+
+
+def prepared(frame: pl.DataFrame, **settings):
+    recipe, _ = plan("forecast", frame, settings={**TINY, **settings})
+    return prepare(recipe, frame)
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory):
+    """Of `heat` nothing is known in the test rows, which are too few for an interval; no interval is asked for."""
+    frame = blank(table(), "heat", 208, 260)
+    settings = {**TINY, "evaluate.levels": [], "evaluate.season": 10_000}
+    return seqsci.forecast(frame, settings=settings, runs=tmp_path_factory.mktemp("runs"), quiet=True)
+
+
+def test_too_few_windows_give_no_interval_and_it_is_said(sparse):
+    metrics = sparse.metrics
+    assert metrics["test"]["interval"] == [None, None]
+    for name, result in metrics["baselines"].items():
+        assert result["difference_interval"] == [None, None]
+        (sentence,) = (s for s in sparse.verdicts if f"less {name} is" in s)
+        assert "too few test windows for an interval (49; it takes 3 blocks of 10000)" in sentence
+    assert "too few test windows for an interval" in sparse.report().read_text()
+    assert not [s for s in summary(metrics).sentences if s.startswith("intervals")]
+
+
+def test_a_series_that_was_never_observed_has_no_score_and_it_is_said(sparse):
+    found = sparse.metrics["units"]["heat"]
+    assert found == {"mae": None, "rmse": None, "baselines_mae": dict.fromkeys(sparse.metrics["baselines"])}
+    assert sparse.metrics["units"]["load"]["mae"] > 0
+    assert "series heat: never observed in the test rows, it has no score" in sparse.metrics["data"]["notes"]
+
+
+def test_a_series_that_fell_silent_is_not_forecast(sparse):
+    with pytest.raises(seqsci.SeqsciError, match="the last 8 rows hold no value of series heat"):
+        sparse.predict()
+
+
+def test_a_forecast_begins_after_the_last_observation_and_it_is_told(sparse):
+    frame = blank(blank(table(), "load", 257, 260), "heat", 257, 260)
+    told: list[str] = []
+    found = sparse.predict(frame, tell=told.append)
+    assert found["ds"].min() == frame["time"][257]
+    assert "rows at the end without any value: 3, left out" in told
+
+
+def test_validation_without_a_value_is_refused():
+    frame = blank(table(), "heat", 182, 208)
+    assert "series heat: never observed in the validation rows, its intervals are without end" in prepared(frame).notes
+    with pytest.raises(seqsci.SeqsciError, match="no validation row holds a value"):
+        prepared(frame, **{"data.target": "heat"})
+
+
+def test_a_series_without_a_training_value_is_named():
+    with pytest.raises(seqsci.SeqsciError, match="series heat has no value in the training rows"):
+        prepared(blank(table(), "heat", 0, 182))
+
+
+@pytest.mark.parametrize("row", [50, 230])
+def test_numbers_that_cannot_be_computed_with_are_refused(row):
+    for size, sentence in ((1e302, "column heat: '1e\\+302' is too large"), (1e30, "series heat: its value at 2020-")):
+        place = pl.int_range(260) == row
+        frame = table().with_columns(heat=pl.when(place).then(size).otherwise(pl.col("heat")))
+        if row == 50 and size < 1e300:
+            continue  # a training row widens the scale itself
+        with pytest.raises(seqsci.SeqsciError, match=sentence):
+            prepared(frame)
