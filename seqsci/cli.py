@@ -161,10 +161,13 @@ def predict(run: RunFolder, *, data: Path | None = None, output: Path | None = N
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
     table = open_run(run).predict(None if data is None else str(data), tell=_tell)
     if output is None:
-        print(str(table.write_csv()), end="")
+        print(_csv(table), end="")
         return
     with whole(output) as path:
-        (table.write_csv if output.suffix == ".csv" else table.write_parquet)(path)
+        if output.suffix == ".csv":
+            path.write_text(_csv(table), encoding="utf-8")
+        else:
+            table.write_parquet(path)
     print(f"{output}: {_contents(table)}")
 
 
@@ -350,6 +353,12 @@ def _outline(recipe: Any) -> str:
     else:
         what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
     return f"{model.name} on {catalog.label(data.name)}, {what}"
+
+
+def _csv(table: Any) -> str:
+    """The table as text; times with a zone end in their distance from UTC."""
+    aware = "ds" in table.columns and table["ds"].dtype.time_zone is not None
+    return str(table.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z" if aware else None))
 
 
 def _contents(table: Any) -> str:

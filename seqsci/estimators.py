@@ -170,4 +170,4 @@ def _like(table: pl.DataFrame, given: Any) -> Any:
     if given is None or isinstance(given, str | Path):
         return table
     backend = nw.get_native_namespace(nw.from_native(given))
-    return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
+    return nw.from_arrow(table, backend=backend).to_native()

@@ -1,11 +1,15 @@
 """Forecasts at the edges of their data: too few windows, series that fall silent, numbers that are too large."""
 
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 import pytest
 
 import seqsci
 from seqsci.api import plan
+from seqsci.cli import _csv
+from seqsci.domains import electricity
 from seqsci.report import summary
 from seqsci.training.forecast import prepare
 
@@ -106,3 +110,63 @@ def test_numbers_that_cannot_be_computed_with_are_refused(row):
             continue  # a training row widens the scale itself
         with pytest.raises(seqsci.SeqsciError, match=sentence):
             prepared(frame)
+
+
+ZONES = {"Europe/Berlin": "+01:00", "UTC": "+00:00", "Etc/GMT-2": "+02:00"}
+
+
+@pytest.fixture(scope="module")
+def aware(tmp_path_factory):
+    """Trained on times of a zone."""
+    frame = zoned("Europe/Berlin").to_pandas().set_index("time")
+    return seqsci.Forecaster(
+        horizon=4, context=8, settings={**TINY, "train.epochs": 1}, runs=tmp_path_factory.mktemp("runs")
+    ).fit(frame)
+
+
+def zoned(zone: str) -> pl.DataFrame:
+    return table().with_columns(pl.col("time").dt.replace_time_zone("UTC").dt.convert_time_zone(zone))
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_forecast_has_the_zone_of_its_data(aware, zone, tmp_path):
+    frame = zoned(zone)
+    begin = frame["time"][-1] + timedelta(hours=1)
+    found = aware.predict(frame)
+    assert found["ds"].dtype.time_zone == zone and found["ds"][0] == begin
+    path = tmp_path / "load.csv"
+    frame.with_columns(pl.col("time").dt.to_string("%Y-%m-%d %H:%M%:z")).write_csv(path)
+    again = aware.predict(path)
+    # A text only tells the distance from UTC, and no zone stands for one that changes.
+    assert again["ds"].dtype.time_zone == ("Etc/GMT-1" if zone == "Europe/Berlin" else zone)
+    assert again.with_columns(found["ds"]).equals(found)
+    assert f"T{begin:%H}:00:00.000000{ZONES[zone]}," in _csv(again)
+    pandas = aware.predict(frame.to_pandas().set_index("time"))
+    assert str(pandas["ds"].dt.tz) == zone
+
+
+def test_a_change_of_the_clock_gives_times_in_utc():
+    frame = pl.DataFrame({"t": ["2020-10-25T02:00+02:00", "2020-10-25T02:00+01:00", "2020-10-25T03:00+01:00"], "y": 1})
+    assert electricity.read(frame).zone == "UTC"
+    assert (
+        electricity.read(
+            frame.with_columns(t=pl.lit("2020-01-01 0") + pl.int_range(3).cast(pl.String) + ":00+05:30")
+        ).zone
+        == "UTC"
+    )
+
+
+def test_times_with_a_zone_and_without_are_not_mixed(aware, sparse):
+    with pytest.raises(seqsci.SeqsciError, match="its times have no time zone, those of the training are in Europe"):
+        aware.predict(table())
+    with pytest.raises(seqsci.SeqsciError, match="its times are in UTC, those of the training have no time zone"):
+        sparse.predict(zoned("UTC"))
+    with pytest.raises(seqsci.SeqsciError, match="its times have no time zone"):
+        aware.score(table())
+
+
+def test_predictions_of_a_run_have_their_zone_and_its_page_says_utc(aware):
+    run = aware.result_
+    assert pl.read_parquet(run.folder / "predictions.parquet")["ds"].dtype.time_zone == "Europe/Berlin"
+    assert "2020-01-11 19:00 UTC" in run.report().read_text()
+    assert run.metrics["data"]["begins"]["train"] == "2020-01-01 00:00:00 UTC"

@@ -16,6 +16,8 @@ from seqsci import catalog
 from seqsci.catalog import Card, Duplicates, Irregular, Layout, Reading
 from seqsci.data.batch import Sequences
 from seqsci.data.download import content, digest, locate
+from seqsci.domains.electricity.dates import give_zone, take_zone
+from seqsci.domains.electricity.raw import as_polars
 from seqsci.domains.electricity.read import Table, read
 from seqsci.domains.electricity.sequences import sequences
 from seqsci.domains.electricity.simulate import simulate
@@ -24,14 +26,17 @@ from seqsci.errors import SeqsciError, nearest
 
 __all__ = [
     "Table",
+    "as_polars",
     "calendar_marks",
     "future_times",
+    "give_zone",
     "infer_step",
     "load",
     "read",
     "season",
     "sequences",
     "simulate",
+    "take_zone",
 ]
 
 

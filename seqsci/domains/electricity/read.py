@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.catalog import Duplicates, Layout
-from seqsci.domains.electricity.dates import parse_times
+from seqsci.domains.electricity.dates import parse_times, take_zone, zone_of
 from seqsci.domains.electricity.numbers import numbers
 from seqsci.domains.electricity.raw import Raw, open_raw
 from seqsci.errors import SeqsciError, nearest
@@ -27,8 +27,8 @@ MOST_CELLS = 200_000_000
 class Table:
     """What reading found. `frame`: "time" (Datetime us, no zone, rising, unique), then Float64 series.
 
-    NaN where nothing was observed. `lines (N,)` says where each row stood, counted in `unit` of `origin`;
-    `notes` say in plain sentences what was guessed or changed.
+    NaN where nothing was observed. The times are UTC where the file's have a `zone` ("": none). `lines (N,)` says
+    where each row stood, counted in `unit` of `origin`; `notes` say in plain sentences what was guessed or changed.
     """
 
     frame: pl.DataFrame
@@ -37,6 +37,7 @@ class Table:
     unit: str = "line"
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    zone: str = ""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -166,8 +167,10 @@ def _table(frame: pl.DataFrame, lines: NDArray[np.int64], raw: Raw) -> Table:
         order = frame[""].arg_sort()
         frame, lines = frame[order], lines[order.to_numpy()]
         notes = (*notes, "rows were not in the order of time: sorted")
+    zone = zone_of(frame[""])
     frame = frame.rename({"": "time"}).with_columns(pl.all().exclude("time").fill_null(np.nan))
-    return Table(frame=frame, origin=raw.origin, lines=lines, unit=raw.unit, notes=notes)
+    frame = frame.with_columns(take_zone(frame["time"]))
+    return Table(frame=frame, origin=raw.origin, lines=lines, unit=raw.unit, notes=notes, zone=zone)
 
 
 def _time_column(raw: Raw, given: str | None, avoid: Sequence[str] = ()) -> tuple[str, Raw]:

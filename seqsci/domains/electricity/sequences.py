@@ -74,6 +74,7 @@ def sequences(
         tail=int(len(regular) - 1 - place[end - 1]),
         notes=tuple(notes),
         simulated=table.simulated,
+        zone=table.zone,
     )
 
 

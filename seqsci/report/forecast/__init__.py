@@ -71,7 +71,7 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         verdicts=verdicts(metrics),
         scores=score_table(metrics).to_dicts(),
         series=_series_rows(material),
-        span=[time_text(moment) for moment in material.span[:2]],
+        span=[time_text(moment) + material.clock for moment in material.span[:2]],
         few=_few(metrics),
     )
 

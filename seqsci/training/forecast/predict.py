@@ -6,26 +6,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from seqsci.data.windows import Windows, require_windows
+from seqsci.domains import electricity
 from seqsci.files import whole
 from seqsci.recipe import ForecastRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.tasks import forecast as task
 from seqsci.training.fit import load_network
-from seqsci.training.forecast.prepare import Frame, future_window, load, make_shape
+from seqsci.training.forecast.prepare import Frame, future_window, load_new, make_shape
 
 
 def keep(source: Any, folder: Path) -> dict[str, str]:
     """Write a caller's frame into a folder: what the recipe must say to find it."""
     kept = folder / "data.parquet"
     with whole(kept) as path:
-        nw.from_native(source).to_polars().write_parquet(path)
+        electricity.as_polars(source).write_parquet(path)
     return {"data.name": str(kept.resolve())}
 
 
@@ -36,7 +36,7 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
     tensors, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
     source = recipe.data.name if data is None else data
-    sequences, _ = load(recipe.data, source, frame.channels)
+    sequences = load_new(recipe.data, source, frame)
     if tell is not None:
         for note in sequences.notes:
             tell(note)
@@ -49,7 +49,7 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
         radius = names[level].to(torch.float64).numpy()
         columns[f"yhat-lo-{level}"] = frame.raw(scaled - radius)
         columns[f"yhat-hi-{level}"] = frame.raw(scaled + radius)
-    return _long(times, frame.targets, columns)
+    return _long(electricity.give_zone(pl.Series(times), sequences.zone), frame.targets, columns)
 
 
 def mean_squared_error(run: Run, data: Any) -> float:
@@ -57,7 +57,7 @@ def mean_squared_error(run: Run, data: Any) -> float:
     recipe = as_kind(run.recipe, ForecastRecipe)
     _, facts = run.load_weights()
     frame = Frame.from_facts(facts["frame"])
-    sequences, _ = load(recipe.data, data, frame.channels)
+    sequences = load_new(recipe.data, data, frame)
     table, rows = frame.table(sequences), len(sequences.values) - sequences.tail
     windows = Windows(table, (0, rows), recipe.data.context, recipe.data.horizon)
     require_windows({"scoring": windows.count}, rows, recipe.data.context, recipe.data.horizon)
@@ -69,12 +69,12 @@ def mean_squared_error(run: Run, data: Any) -> float:
     return task.score(guess, truth, seen, np.ones(truth.shape[-1])).mse
 
 
-def _long(times: NDArray[np.generic], names: tuple[str, ...], columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+def _long(times: pl.Series, names: tuple[str, ...], columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
     steps = len(times)
     return pl.DataFrame(
         {
             "unique_id": [name for name in names for _ in range(steps)],
-            "ds": np.tile(times, len(names)),
+            "ds": pl.concat([times] * len(names)),
             **{name: values.T.reshape(-1) for name, values in columns.items()},
         }
     )

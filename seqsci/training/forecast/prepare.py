@@ -33,13 +33,15 @@ FARTHEST = 1e15
 class Frame:
     """What a trained model must remember of its data to read new files: stored beside the weights.
 
-    `channels` are read and `targets` forecast; `mean (C,)` and `scale (C,)` are those of the training rows.
+    `channels` are read and `targets` forecast; `zone` is that of the times, "" for none; `mean (C,)` and `scale (C,)`
+    are those of the training rows.
     """
 
     channels: tuple[str, ...]
     targets: tuple[str, ...]
     covariates: tuple[str, ...]
     step: str
+    zone: str
     season: int
     mean: Floats
     scale: Floats
@@ -90,6 +92,7 @@ class Frame:
             targets=tuple(facts["targets"]),
             covariates=tuple(facts["covariates"]),
             step=facts["step"],
+            zone=facts.get("zone", ""),
             season=facts["season"],
             mean=array("mean"),
             scale=array("scale"),
@@ -177,6 +180,7 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
         targets=targets,
         covariates=sequences.known_names,
         step=sequences.step,
+        zone=sequences.zone,
         season=recipe.evaluate.season or electricity.season(sequences.step),
         mean=mean,
         scale=scale,
@@ -218,12 +222,8 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
     """The window past the last observation of a new file, and the H times that it forecasts.
 
     Raises:
-        SeqsciError: another time step, too few rows, or covariates that do not reach over the horizon.
+        SeqsciError: too few rows, a series without a value in them, or covariates that do not reach over the horizon.
     """
-    if sequences.step != frame.step:
-        raise SeqsciError(
-            f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
-        )
     end = len(sequences.values) - sequences.tail
     if end < data.context:
         raise SeqsciError(f"data: {end} rows are too few, the model needs the last {data.context}")
@@ -244,6 +244,23 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
         )
     known = known if frame.covariates else np.zeros((data.horizon, 0))
     return last_window(table, end, data.context, frame.marks(times, known)), times
+
+
+def load_new(data: ForecastData, source: Any, frame: Frame) -> Sequences:
+    """Read new data for a trained model.
+
+    Raises:
+        SeqsciError: another time step, or times with a zone beside times without.
+    """
+    sequences, _ = load(data, source, frame.channels)
+    if sequences.step != frame.step:
+        raise SeqsciError(
+            f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
+        )
+    if bool(sequences.zone) != bool(frame.zone):
+        now, before = (f"are in {z}" if z else "have no time zone" for z in (sequences.zone, frame.zone))
+        raise SeqsciError(f"data: its times {now}, those of the training {before}; give them in the same way")
+    return sequences
 
 
 def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None) -> tuple[Sequences, dict[str, Any]]:
