@@ -129,7 +129,7 @@ def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> Non
 
     resolved = build({k: v for k, v in read(str(recipe)).items() if k != "horizons"})
     changes = parse_changes(set)
-    _train(resolved.with_(changes) if changes else resolved, runs)
+    _train(resolved.with_(changes) if changes else resolved, runs, recipe.parent)
 
 
 @app.command
@@ -373,13 +373,25 @@ def _tell(note: str) -> None:
     print(f"data: {note}", file=sys.stderr, flush=True)
 
 
-def _train(recipe: Any, runs: Path) -> None:
+def _train(recipe: Any, runs: Path, before: Path | None = None) -> None:
+    """Make a run and finish it; `before` is the folder of the run that it may repeat."""
     from seqsci.api import start
 
     run = start(recipe, runs)
-    for note in run.read_json("data.json")["notes"]:
+    for note in [*run.read_json("data.json")["notes"], *_other_data(run, before)]:
         print(f"data: {note}", flush=True)
     _finish(run)
+
+
+def _other_data(run: Any, before: Path | None) -> list[str]:
+    """A note where a run that is repeated read other data."""
+    from seqsci.runs import Run
+
+    if before is None or not (before / "data.json").is_file():
+        return []
+    if Run(before).read_json("data.json").get("sha256") == run.read_json("data.json")["sha256"]:
+        return []
+    return [f"not the same as that of {before}: it has changed, or another was named; scores cannot be compared"]
 
 
 def _finish(run: Any) -> None:

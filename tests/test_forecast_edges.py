@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 import seqsci
-from seqsci.api import plan
-from seqsci.cli import _csv
+from seqsci.api import plan, start
+from seqsci.cli import _csv, _other_data
 from seqsci.domains import electricity
 from seqsci.report import summary
 from seqsci.training.forecast import prepare
@@ -170,3 +170,14 @@ def test_predictions_of_a_run_have_their_zone_and_its_page_says_utc(aware):
     assert pl.read_parquet(run.folder / "predictions.parquet")["ds"].dtype.time_zone == "Europe/Berlin"
     assert "2020-01-11 19:00 UTC" in run.report().read_text()
     assert run.metrics["data"]["begins"]["train"] == "2020-01-01 00:00:00 UTC"
+
+
+def test_repeating_a_run_on_other_data_is_said(tmp_path):
+    path = tmp_path / "load.csv"
+    table().write_csv(path)
+    recipe, _ = plan("forecast", path, settings=TINY)
+    first, second = (start(recipe, tmp_path) for _ in range(2))
+    assert _other_data(second, first.folder) == _other_data(second, tmp_path) == _other_data(second, None) == []
+    table(261).write_csv(path)
+    (note,) = _other_data(start(first.recipe, tmp_path), first.folder)
+    assert note.startswith(f"not the same as that of {first.folder}: it has changed")
