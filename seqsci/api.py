@@ -111,7 +111,7 @@ def forecast(
         seqsci.training.callbacks.Interrupted: after Ctrl-C; `resume` goes on.
     """
     short = {"data.horizon": horizon, "data.target": target}
-    changes = {**_given(short), **(settings or {})}
+    changes = {**_given(short), **as_settings(settings)}
     resolved, _ = plan("forecast", data, model, recipe=recipe, settings=changes, seed=seed)
     return finish(start(resolved, runs, _frame(data)), quiet=quiet)
 
@@ -145,7 +145,7 @@ def classify(
     table = None if _frame(objects) is None else objects
     path = None if objects is None or table is not None else str(objects)
     short = {"data.objects": path, "data.label": label}
-    changes = {**_given(short), **(settings or {})}
+    changes = {**_given(short), **as_settings(settings)}
     resolved, _ = plan("classify", data, model, recipe=recipe, settings=changes, seed=seed)
     frame = _frame(data)
     if table is not None and frame is None:
@@ -163,12 +163,16 @@ def plan(
     seed: int | None = None,
 ) -> tuple[Recipe, str]:
     """The resolved recipe of a call and a sentence on where it came from; touches no data."""
-    changes = {**_given({"train.seed": seed}), **(settings or {})}
+    changes = {**_given({"train.seed": seed}), **as_settings(settings)}
+    if not isinstance(recipe, str | Path | Recipe | None):
+        raise SeqsciError(f"recipe: give a name, a YAML file or a Recipe, not {recipe!r}")
     name = str(data) if isinstance(data, str | Path) else (None if data is None else "frame")
     if isinstance(recipe, Recipe):
         named = _given({"data.name": name, "model.name": model})
         return recipe.with_({**named, **changes}), "a given recipe"
-    return recipes.resolve(task, data=name, model=model, recipe=recipe, changes=changes)
+    return recipes.resolve(
+        task, data=name, model=model, recipe=None if recipe is None else str(recipe), changes=changes
+    )
 
 
 def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
@@ -234,6 +238,19 @@ def tune(
     resolved, _ = plan("", data, recipe=recipe, settings=settings)
     place = Path(storage) if storage is not None else None
     return sweep(resolved, trials=trials, root=Path(runs), storage=place, seed=seed, quiet=quiet, source=_frame(data))
+
+
+def as_settings(settings: Any) -> dict[str, Any]:
+    """Settings as a caller gives them, by dotted path.
+
+    Raises:
+        SeqsciError: not a mapping from paths.
+    """
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping) or not all(isinstance(path, str) for path in settings):
+        raise SeqsciError(f"settings: give values by dotted path, such as {{'train.epochs': 2}}, not {settings!r}")
+    return dict(settings)
 
 
 def _given(changes: Mapping[str, Any]) -> dict[str, Any]:

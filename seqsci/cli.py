@@ -5,6 +5,8 @@ torch takes seconds to import, so it is imported inside a verb's body, never for
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +30,8 @@ app = App(name="seqsci", help=HELP, version_flags=["--version"], help_format="pl
 data_app = App(name="data", help="Data sets: list, inspect, fetch and check.", help_format="plaintext")
 app.command(data_app)
 
-Set = Annotated[tuple[str, ...], Parameter(name="--set", help="A recipe field, path=value; may be repeated.")]
+Set = Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show=False)]
+"""What the dotted flags become; the epilogue of the help tells of them."""
 RunFolder = Annotated[Path, Parameter(help="A run folder.")]
 
 
@@ -64,10 +67,9 @@ def forecast(
     runs
         Folder that the run folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import resolve
 
-    given = {"data.horizon": horizon, "data.target": target, "train.seed": seed}
-    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    changes = _changes(set, {"data.horizon": horizon, "data.target": target, "train.seed": seed})
     resolved, note = resolve("forecast", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -105,10 +107,9 @@ def classify(
     runs
         Folder that the run folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import resolve
 
-    given = {"data.objects": objects, "data.label": label, "train.seed": seed}
-    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    changes = _changes(set, {"data.objects": objects, "data.label": label, "train.seed": seed})
     resolved, note = resolve("classify", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -184,6 +185,8 @@ def tune(
     recipe: str,
     *,
     data: str | None = None,
+    horizon: int | None = None,
+    target: str | None = None,
     trials: int = 20,
     storage: Path | None = None,
     seed: int = 0,
@@ -198,6 +201,10 @@ def tune(
         A name of `seqsci recipes` or a YAML file with a `search:` block.
     data
         Data set or file, in place of the recipe's.
+    horizon
+        Steps to forecast, in place of the recipe's.
+    target
+        Series to forecast, in place of the recipe's.
     trials
         Trials of the whole sweep, over all workers.
     storage
@@ -207,10 +214,14 @@ def tune(
     runs
         Folder that the sweep's folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import read, resolve
 
-    resolved, note = resolve("", data=data, recipe=recipe, changes=parse_changes(set))
+    changes = _changes(set, {"data.horizon": horizon, "data.target": target})
+    resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
+    given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]
+    if given:
+        print(f"not searched, as it is given: {', '.join(given)}", flush=True)
     from seqsci.tune import tune as sweep
 
     found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
@@ -306,10 +317,15 @@ def check(file: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 2 refused input, 130 interrupted."""
+    """Run the command line and exit: 0 done, 2 refused input or place, 130 interrupted, 141 nobody reads on."""
     tokens = _dotted(list(sys.argv[1:] if arguments is None else arguments))
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_quietly()
+    except OSError as problem:
+        _refuse(_told(problem))
     except CycloptsError as problem:
         _refuse(" ".join(str(problem).split()))
     except SeqsciError as problem:
@@ -317,6 +333,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _leave_quietly() -> NoReturn:
+    """What is still to be printed goes nowhere: Python would complain of the closed pipe when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(141)
+
+
+def _told(problem: OSError) -> str:
+    """What the disk refuses, in a sentence."""
+    if problem.filename is None or problem.errno is None:
+        return " ".join(str(problem).split())
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "make room and try again; `seqsci resume` goes on with a run" if full else "choose another place"
+    return f"{problem.filename}: {(problem.strerror or 'refused').lower()}; {advice}"
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -366,6 +398,19 @@ def _contents(table: Any) -> str:
     if "unique_id" not in table.columns:
         return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
+
+
+def _changes(dotted: Sequence[str], short: dict[str, Any]) -> dict[str, Any]:
+    """Dotted flags and those with short names, by path."""
+    from seqsci.recipe import parse_changes
+
+    changes = parse_changes(dotted)
+    for path, value in short.items():
+        if value is not None and path in changes:
+            raise SeqsciError(f"--{path}: stands twice, with {changes[path]} and {value}; keep one of them")
+        if value is not None:
+            changes[path] = value
+    return changes
 
 
 def _tell(note: str) -> None:

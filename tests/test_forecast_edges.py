@@ -1,5 +1,6 @@
 """Forecasts at the edges of their data: too few windows, series that fall silent, numbers that are too large."""
 
+import shutil
 from datetime import timedelta
 
 import numpy as np
@@ -9,8 +10,12 @@ import pytest
 import seqsci
 from seqsci.api import plan, start
 from seqsci.cli import _csv, _other_data
+from seqsci.data.batch import Shape
 from seqsci.domains import electricity
-from seqsci.report import summary
+from seqsci.nn.head import build
+from seqsci.report import build_report, summary
+from seqsci.runs import Run
+from seqsci.training.fit import enough_memory
 from seqsci.training.forecast import prepare
 
 TINY = {
@@ -181,3 +186,56 @@ def test_repeating_a_run_on_other_data_is_said(tmp_path):
     table(261).write_csv(path)
     (note,) = _other_data(start(first.recipe, tmp_path), first.folder)
     assert note.startswith(f"not the same as that of {first.folder}: it has changed")
+
+
+def test_a_series_whose_name_holds_a_comma_can_be_chosen():
+    frame = table().rename({"load": "load, total"}).with_columns(a=pl.col("heat"), text=pl.lit("x"))
+    assert prepared(frame, **{"data.target": "load, total"}).frame.targets == ("load, total",)
+    assert prepared(frame, **{"data.target": "heat, a"}).frame.targets == ("heat", "a")
+    with pytest.raises(seqsci.SeqsciError, match="no series column 'b'"):
+        prepared(frame, **{"data.target": "heat,b"})
+    long = frame.drop("text").unpivot(index="time", variable_name="unique_id", value_name="y").rename({"time": "ds"})
+    assert prepared(long, **{"data.target": "load, total"}).frame.targets == ("load, total",)
+
+
+@pytest.mark.parametrize("settings", [["a"], 3, {3: 1}])
+def test_settings_that_are_no_mapping_are_refused(settings):
+    with pytest.raises(seqsci.SeqsciError, match="settings: give values by dotted path"):
+        seqsci.forecast(settings=settings)
+    with pytest.raises(seqsci.SeqsciError, match="recipe: give a name, a YAML file or a Recipe"):
+        seqsci.forecast(recipe=3)
+
+
+def test_weights_of_another_recipe_are_refused(sparse, tmp_path):
+    for before, after in (("width: 8", "width: 16"), ("context: 8", "context: 16"), ("horizon: 4", "horizon: 2")):
+        run = Run(shutil.copytree(sparse.folder, tmp_path / after))
+        text = (run.folder / "recipe.yaml").read_text()
+        run.write("recipe.yaml", text.replace(before, after))
+        with pytest.raises(seqsci.SeqsciError, match=r"recipe\.yaml: has been changed, and .*model\.safetensors"):
+            seqsci.open_run(run.folder).predict(table())
+
+
+def test_a_run_without_its_weights_is_run_again(sparse, tmp_path):
+    run = Run(shutil.copytree(sparse.folder, tmp_path / "run"))
+    (run.folder / "model.safetensors").unlink()
+    with pytest.raises(seqsci.SeqsciError, match=r"model\.safetensors: absent; run `seqsci run .*recipe\.yaml` again"):
+        seqsci.open_run(run.folder).predict()
+
+
+def test_damaged_predictions_are_told(sparse, tmp_path):
+    run = Run(shutil.copytree(sparse.folder, tmp_path / "run"))
+    path = run.folder / "predictions.parquet"
+    whole = path.read_bytes()
+    for content in (whole[:100], b"PAR1" + b"\0" * (len(whole) // 2) + whole[len(whole) // 2 + 4 :]):
+        path.write_bytes(content)
+        with pytest.raises(seqsci.SeqsciError, match=r"predictions\.parquet: damaged"):
+            build_report(run)
+
+
+def test_what_has_no_room_in_memory_is_told():
+    recipe, _ = plan("forecast", settings={**TINY, "model.width": 10_000_000})
+    shape = Shape(context=8, horizon=4, channels=1, outputs=1, marks=4, output_index=(0,))
+    with pytest.raises(seqsci.SeqsciError, match=r"more memory than there is; .* model\.width"), enough_memory():
+        build(recipe.task, recipe.model, shape)
+    with pytest.raises(RuntimeError, match="else"), enough_memory():
+        raise RuntimeError("something else")

@@ -14,6 +14,7 @@ from seqsci.models.settings import Positive
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Level = Annotated[int, Field(gt=0, lt=100, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Rate = Annotated[float, Field(gt=0)]
 
 
@@ -89,7 +90,7 @@ class Train:
     """Largest norm of the gradient; 0 for no limit."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 where the hardware multiplies it fast (auto), always, or never."""
-    seed: Count = 0
+    seed: Seed = 0
     """Seed of the weights, the order of windows, dropout and key samples."""
     save_minutes: Annotated[float, Field(ge=0)] = 2.0
     """Minutes between two resume points."""

@@ -18,7 +18,7 @@ from seqsci.data.batch import Sequences
 from seqsci.data.download import content, digest, locate
 from seqsci.domains.electricity.dates import give_zone, take_zone
 from seqsci.domains.electricity.raw import as_polars
-from seqsci.domains.electricity.read import Table, read
+from seqsci.domains.electricity.read import Table, named, read
 from seqsci.domains.electricity.sequences import sequences
 from seqsci.domains.electricity.simulate import simulate
 from seqsci.domains.electricity.steps import calendar_marks, future_times, infer_step, season
@@ -32,6 +32,7 @@ __all__ = [
     "give_zone",
     "infer_step",
     "load",
+    "named",
     "read",
     "season",
     "sequences",
@@ -59,8 +60,8 @@ def load(
 ) -> tuple[Sequences, dict[str, Any]]:
     """Read a data set by name, a file by path, or a frame.
 
-    What is None comes from the data set's card, or is found out. `channels`: these series only (all when
-    None); `covariates`: columns known for the future; `seed` of a simulated set; the others as in `read` and
+    What is None comes from the data set's card, or is found out. `channels`: these series only (all when None), each
+    as in `named`; `covariates`: columns known for the future; `seed` of a simulated set; the others as in `read` and
     `sequences`.
 
     Returns:

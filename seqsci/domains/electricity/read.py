@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ def read(
         layout: "wide" (a column per series) or "long" (a row per series and time: unique_id, ds, y).
         id: long layout, the column that names the series.
         value: long layout, the column of values.
-        columns: read these series only; others may hold anything then.
+        columns: read these series only, each as in `named`; others may hold anything then.
         encoding: of a text file.
         missing: numbers that stand for "not observed".
         duplicates: two different values for one time: "refuse", keep the "first", or take the "mean".
@@ -84,6 +84,13 @@ def read(
     if _is_long(raw, layout, id, value):
         return _read_long(raw, time, id, value, columns, missing, duplicates)
     return _read_wide(raw, time, columns, missing, duplicates)
+
+
+def named(wanted: Iterable[str], known: Collection[str]) -> list[str]:
+    """Names of series: one that is not known and holds commas stands for several, such as "load, heat"."""
+    return [
+        part for name in wanted for part in ([name] if name in known else [part.strip() for part in name.split(",")])
+    ]
 
 
 def _is_long(raw: Raw, layout: Layout, id: str | None, value: str | None) -> bool:
@@ -103,6 +110,7 @@ def _read_wide(
 ) -> Table:
     time, raw = _time_column(raw, time)
     names = [name for name in raw.frame.columns if name != time]
+    columns = None if columns is None else named(columns, names)
     for name in columns or ():
         _require(raw, name, "series", names)
     names = [name for name in names if columns is None or name in columns]
@@ -140,8 +148,10 @@ def _read_long(
         )
     keys = _series_names(raw, id)
     if columns is not None:
+        known = keys.unique().to_list()
+        columns = named(columns, known)
         for name in columns:
-            _require(raw, name, "series", keys.unique().to_list())
+            _require(raw, name, "series", known)
         mask = keys.is_in(list(columns)).to_numpy()
         raw, keys = raw.keep(mask), keys.filter(pl.Series(mask))
     times, notes = parse_times(raw, time)

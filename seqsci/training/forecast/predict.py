@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from seqsci.data.windows import Windows, require_windows
 from seqsci.domains import electricity
@@ -17,8 +18,8 @@ from seqsci.files import whole
 from seqsci.recipe import ForecastRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.tasks import forecast as task
-from seqsci.training.fit import load_network
-from seqsci.training.forecast.prepare import Frame, future_window, load_new, make_shape
+from seqsci.training.fit import load_network, other_recipe
+from seqsci.training.forecast.prepare import Frame, future_window, load_new, make_shape, shape_facts
 
 
 def keep(source: Any, folder: Path) -> dict[str, str]:
@@ -41,7 +42,7 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
         for note in sequences.notes:
             tell(note)
     batch, times = future_window(frame, sequences, recipe.data)
-    network = load_network(recipe, make_shape(recipe.data, frame, facts["marks"]), run)
+    network = _network(run, recipe, frame, facts["shape"])
     scaled = task.predict(network, [batch])[0].astype(np.float64)
     names = {name.removeprefix("conformal."): t for name, t in tensors.items() if name.startswith("conformal.")}
     columns = {"yhat": frame.raw(scaled)}
@@ -61,12 +62,24 @@ def mean_squared_error(run: Run, data: Any) -> float:
     table, rows = frame.table(sequences), len(sequences.values) - sequences.tail
     windows = Windows(table, (0, rows), recipe.data.context, recipe.data.horizon)
     require_windows({"scoring": windows.count}, rows, recipe.data.context, recipe.data.horizon)
-    network = load_network(recipe, make_shape(recipe.data, frame, facts["marks"]), run)
+    network = _network(run, recipe, frame, facts["shape"])
     guess = task.predict(network, windows.batches(64))
     batches = list(windows.batches(64))
     truth: NDArray[Any] = np.concatenate([b.target.numpy() for b in batches if b.target is not None])
     seen: NDArray[Any] = np.concatenate([b.target_mask.numpy() for b in batches if b.target_mask is not None])
     return task.score(guess, truth, seen, np.ones(truth.shape[-1])).mse
+
+
+def _network(run: Run, recipe: ForecastRecipe, frame: Frame, trained: dict[str, Any]) -> nn.Module:
+    """The run's network; a recipe that was changed since would quietly give other forecasts.
+
+    Raises:
+        SeqsciError: the recipe's context, horizon or level is not that of the weights.
+    """
+    shape = make_shape(recipe.data, frame, trained["marks"])
+    if shape_facts(shape) != trained:
+        raise other_recipe(run)
+    return load_network(recipe, shape, run)
 
 
 def _long(times: pl.Series, names: tuple[str, ...], columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:

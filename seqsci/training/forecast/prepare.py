@@ -21,6 +21,7 @@ from seqsci.domains import electricity
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.baselines import Span
 from seqsci.recipe import ForecastData, ForecastRecipe
+from seqsci.recipe.trees import plain
 from seqsci.tasks.forecast import ForecastTask
 
 Floats = NDArray[np.float64]
@@ -124,7 +125,7 @@ class Prepared:
 
     def facts(self) -> dict[str, Any]:
         """What must be remembered to read new data."""
-        return {"frame": self.frame.facts(), "marks": self.shape.marks}
+        return {"frame": self.frame.facts(), "shape": shape_facts(self.shape)}
 
     def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Batch]:
         """Batches of windows."""
@@ -166,7 +167,7 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     """
     data = recipe.data
     named = data.inputs == "target" and data.target != "all"
-    wanted = _names(data.target) if named else None
+    wanted = [data.target] if named else None
     sequences, origin = load(data, data.name if source is None else source, wanted)
     targets = _targets(data.target, sequences.channels)
     channels = sequences.channels if data.inputs == "all" else targets
@@ -216,6 +217,12 @@ def make_shape(data: ForecastData, frame: Frame, marks: int) -> Shape:
         output_index=frame.output_index,
         level=data.level,
     )
+
+
+def shape_facts(shape: Shape) -> dict[str, Any]:
+    """Plain values for the weights' metadata."""
+    facts: dict[str, Any] = plain(vars(shape))
+    return facts
 
 
 def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tuple[Batch, NDArray[np.generic]]:
@@ -285,17 +292,13 @@ def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None)
 def _targets(target: str, channels: Sequence[str]) -> tuple[str, ...]:
     if target == "all":
         return tuple(channels)
-    names = _names(target)
+    names = tuple(electricity.named([target], channels))
     for name in names:
         if name not in channels:
             raise SeqsciError(f"data.target: no series '{name}'{nearest(name, channels)}")
     if len(set(names)) < len(names):
         raise SeqsciError(f"data.target: a series stands twice in '{target}'")
     return names
-
-
-def _names(target: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in target.split(","))
 
 
 def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic]) -> Splits:
