@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import polars as pl
@@ -130,7 +131,9 @@ def test_a_reader_that_leaves_is_left_in_peace():
 
 def test_what_is_given_is_not_searched_and_it_is_said(capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr("seqsci.tune.tune", lambda recipe, **_: seen.append(recipe) or SimpleNamespace(summary=str))
+    monkeypatch.setattr(
+        import_module("seqsci.tune"), "tune", lambda recipe, **_: seen.append(recipe) or SimpleNamespace(summary=str)
+    )
     with pytest.raises(SystemExit):
         main(["tune", "forecast/informer", "--model.heads", "2", "--horizon", "6"])
     assert "model.heads" not in seen[0].search and seen[0].data.horizon == 6
