@@ -222,6 +222,7 @@ def tune(
     given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]
     if given:
         print(f"not searched, as it is given: {', '.join(given)}", flush=True)
+    _require_data(resolved)
     from seqsci.tune import tune as sweep
 
     found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
@@ -256,7 +257,6 @@ def settings(task: str = "forecast", *, model: str | None = None) -> None:
     model
         A name of `seqsci models`; by default the task's first.
     """
-    from dataclasses import MISSING
     from typing import get_type_hints
 
     from seqsci import registry
@@ -269,8 +269,7 @@ def settings(task: str = "forecast", *, model: str | None = None) -> None:
     blocks["model"] = registry.settings(model or FIRST[task][1])
     for part in ("data", "model", "train", "evaluate"):
         for name, kind, default, text in describe(blocks[part]):
-            value = "needed" if default is MISSING else default
-            print(f"--{part}.{name}  [{kind}; {value}]\n      {text}")
+            print(f"--{part}.{name}  [{kind}; {default}]\n      {text}")
 
 
 @data_app.command(name="list")
@@ -420,12 +419,21 @@ def _tell(note: str) -> None:
 
 def _train(recipe: Any, runs: Path, before: Path | None = None) -> None:
     """Make a run and finish it; `before` is the folder of the run that it may repeat."""
+    _require_data(recipe)
     from seqsci.api import start
 
     run = start(recipe, runs)
     for note in [*run.read_json("data.json")["notes"], *_other_data(run, before)]:
         print(f"data: {note}", flush=True)
     _finish(run)
+
+
+def _require_data(recipe: Any) -> None:
+    """Refuse a name that means no data before torch is imported."""
+    from seqsci import catalog
+
+    if recipe.task == "forecast":  # light curves may lie in several files
+        catalog.find(recipe.data.name)
 
 
 def _other_data(run: Any, before: Path | None) -> list[str]:

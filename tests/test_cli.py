@@ -200,4 +200,5 @@ def test_lists(line, capsys):
     with pytest.raises(SystemExit) as end:
         main(line.split())
     assert end.value.code == 0
-    assert LISTS[line] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert LISTS[line] in printed and "Annotated" not in printed

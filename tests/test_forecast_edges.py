@@ -239,3 +239,13 @@ def test_what_has_no_room_in_memory_is_told():
         build(recipe.task, recipe.model, shape)
     with pytest.raises(RuntimeError, match="else"), enough_memory():
         raise RuntimeError("something else")
+
+
+def test_a_loss_that_is_never_finite_promises_no_weights(tmp_path):
+    with pytest.raises(seqsci.SeqsciError, match=r"the loss is .* train\.clip 1 helps$"):
+        seqsci.forecast(table(), settings={**TINY, "train.lr": 1e30}, runs=tmp_path, quiet=True)
+
+
+def test_an_estimator_knows_which_models_start_a_decoder():
+    assert seqsci.Forecaster(context=24)._start() == {"model.label_length": 24}
+    assert seqsci.Forecaster("t2")._start() == {}

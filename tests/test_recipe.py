@@ -12,8 +12,8 @@ def test_every_shipped_recipe_parses_with_each_of_its_horizons(name):
     horizons = recipe.read(name).get("horizons") or {None: {}}
     for horizon in horizons:
         changes = {} if horizon is None else {"data.horizon": horizon}
-        found, _ = recipe.resolve("forecast", recipe=name, changes=changes)
-        assert horizon in (None, found.data.horizon)
+        found, _ = recipe.resolve("", recipe=name, changes=changes)
+        assert horizon is None or found.data.horizon == horizon
         assert found.search
         assert recipe.build(recipe.as_tree(found)) == found
 
@@ -119,6 +119,16 @@ def test_a_resolved_recipe_survives_its_file(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(found.to_yaml())
     assert recipe.build(recipe.read(str(path))) == found
+
+
+def test_types_and_defaults_are_told_in_words():
+    told = {name: (kind, default) for cls in (recipe.ForecastData, recipe.ForecastTrain, recipe.ForecastEvaluate)
+            for name, kind, default, _ in recipe.describe(cls)}  # fmt: skip
+    assert told["name"] == ("text", "needed")
+    assert told["weight_decay"] == ("number >= 0", "0.0")
+    assert told["level"] == ("none, last or mean", "none")
+    assert told["levels"] == ("list of: whole number > 0 and < 100", "80,95")
+    assert told["missing"] == ("list of: number or none", "none")
 
 
 def test_every_field_has_a_help_text():

@@ -22,7 +22,7 @@ from seqsci.domains.electricity.read import Table, named, read
 from seqsci.domains.electricity.sequences import sequences
 from seqsci.domains.electricity.simulate import simulate
 from seqsci.domains.electricity.steps import calendar_marks, future_times, infer_step, season
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 __all__ = [
     "Table",
@@ -99,19 +99,12 @@ def _resolve(source: Any) -> tuple[Card | None, Path | None]:
     """The card and the file that a source names; neither for a frame."""
     if not isinstance(source, (str, Path)):
         return None, None
-    known = catalog.names("datasets")
-    if str(source) in known:
-        card = catalog.card(str(source))
-        if card.domain != "electricity":
-            raise SeqsciError(f"data: '{card.name}' is a {card.domain} set, not a table of regular series")
-        return card, None if card.simulated else locate(card).path
-    path = Path(source)
-    if path.is_file():
-        return None, path
-    if path.is_dir():
-        raise SeqsciError(f"data: '{source}' is a folder; name a file in it")
-    near = nearest(path.stem, known)
-    raise SeqsciError(f"data: '{source}' is neither a file nor a data set{near}")
+    found = catalog.find(str(source))
+    if isinstance(found, Path):
+        return None, found
+    if found.domain != "electricity":
+        raise SeqsciError(f"data: '{found.name}' is a {found.domain} set, not a table of regular series")
+    return found, None if found.simulated else locate(found).path
 
 
 def _read(source: Any, options: Reading, columns: Sequence[str] | None) -> Table:
