@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,12 +57,16 @@ class Result:
 
         return verdicts(self.metrics)
 
-    def predict(self, data: Any = None, objects: Any = None) -> pl.DataFrame:
+    def predict(
+        self, data: Any = None, objects: Any = None, *, tell: Callable[[str], None] | None = None
+    ) -> pl.DataFrame:
         """What the model says of new data: a file, a frame, or by default what the run was trained on.
 
         Args:
-            data: a file or frame with the columns of the training data; classes are not needed.
+            data: with the columns of the training data; of a classification, classes are not needed, and a long file of
+                light curves that is larger than some hundred MB is streamed.
             objects: of a classification: file or frame with one row per object, where the redshifts stand.
+            tell: called with each sentence on what reading has found out or changed, such as `print`.
 
         Returns:
             Of a forecast `unique_id, ds, yhat` past the end of the data and, for each level, `yhat-lo-80, yhat-hi-80`,
@@ -75,7 +79,7 @@ class Result:
         if objects is not None and self.recipe.task == "forecast":
             raise SeqsciError("objects: a forecast reads one table; leave it out")
         further = {} if objects is None else {"objects": objects}
-        return job(self.recipe).predict(self.run, data, **further)
+        return job(self.recipe).predict(self.run, data, tell, **further)
 
     def report(self) -> Path:
         """Build report.html anew and give its path."""
@@ -114,7 +118,7 @@ def forecast(
         seqsci.training.callbacks.Interrupted: after Ctrl-C; `resume` goes on.
     """
     short = {"data.horizon": horizon, "data.target": target}
-    changes = {**_given(short), **(settings or {})}
+    changes = {**_given(short), **as_settings(settings)}
     resolved, _ = plan("forecast", data, model, recipe=recipe, settings=changes, seed=seed)
     return finish(start(resolved, runs, _frame(data)), quiet=quiet)
 
@@ -148,7 +152,7 @@ def classify(
     table = None if _frame(objects) is None else objects
     path = None if objects is None or table is not None else str(objects)
     short = {"data.objects": path, "data.label": label}
-    changes = {**_given(short), **(settings or {})}
+    changes = {**_given(short), **as_settings(settings)}
     resolved, _ = plan("classify", data, model, recipe=recipe, settings=changes, seed=seed)
     frame = _frame(data)
     if table is not None and frame is None:
@@ -166,12 +170,16 @@ def plan(
     seed: int | None = None,
 ) -> tuple[Recipe, str]:
     """The resolved recipe of a call and a sentence on where it came from; touches no data."""
-    changes = {**_given({"train.seed": seed}), **(settings or {})}
+    changes = {**_given({"train.seed": seed}), **as_settings(settings)}
+    if not isinstance(recipe, str | Path | Recipe | None):
+        raise SeqsciError(f"recipe: give a name, a YAML file or a Recipe, not {recipe!r}")
     name = str(data) if isinstance(data, str | Path) else (None if data is None else "frame")
     if isinstance(recipe, Recipe):
         named = _given({"data.name": name, "model.name": model})
         return recipe.with_({**named, **changes}), "a given recipe"
-    return recipes.resolve(task, data=name, model=model, recipe=recipe, changes=changes)
+    return recipes.resolve(
+        task, data=name, model=model, recipe=None if recipe is None else str(recipe), changes=changes
+    )
 
 
 def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
@@ -237,6 +245,19 @@ def tune(
     resolved, _ = plan("", data, recipe=recipe, settings=settings)
     place = Path(storage) if storage is not None else None
     return sweep(resolved, trials=trials, root=Path(runs), storage=place, seed=seed, quiet=quiet, source=_frame(data))
+
+
+def as_settings(settings: Any) -> dict[str, Any]:
+    """Settings as a caller gives them, by dotted path.
+
+    Raises:
+        SeqsciError: not a mapping from paths.
+    """
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping) or not all(isinstance(path, str) for path in settings):
+        raise SeqsciError(f"settings: give values by dotted path, such as {{'train.epochs': 2}}, not {settings!r}")
+    return dict(settings)
 
 
 def _given(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -247,6 +247,22 @@ def card(name: str) -> Card:
     return _parse(folder("datasets") / f"{name}.toml")
 
 
+def find(source: str) -> Card | Path:
+    """The data set or the file that a name means.
+
+    Raises:
+        SeqsciError: neither, with the nearest name of a data set.
+    """
+    known, path = names("datasets"), Path(source)
+    if source in known:
+        return card(source)
+    if path.is_dir():
+        raise SeqsciError(f"data: '{source}' is a folder; name a file in it")
+    if not path.is_file():
+        raise SeqsciError(f"data: '{source}' is neither a file nor a data set{nearest(path.stem, known)}")
+    return path
+
+
 def describe(card: Card) -> str:
     """Some lines for a person: origin, size, licence, units, reading, split and what to beware of."""
     size = "" if card.rows is None else f"{card.rows} rows"

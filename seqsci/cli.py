@@ -5,6 +5,8 @@ torch takes seconds to import, so it is imported inside a verb's body, never for
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +30,8 @@ app = App(name="seqsci", help=HELP, version_flags=["--version"], help_format="pl
 data_app = App(name="data", help="Data sets: list, inspect, fetch and check.", help_format="plaintext")
 app.command(data_app)
 
-Set = Annotated[tuple[str, ...], Parameter(name="--set", help="A recipe field, path=value; may be repeated.")]
+Set = Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show=False)]
+"""What the dotted flags become; the epilogue of the help tells of them."""
 RunFolder = Annotated[Path, Parameter(help="A run folder.")]
 
 
@@ -64,10 +67,9 @@ def forecast(
     runs
         Folder that the run folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import resolve
 
-    given = {"data.horizon": horizon, "data.target": target, "train.seed": seed}
-    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    changes = _changes(set, {"data.horizon": horizon, "data.target": target, "train.seed": seed})
     resolved, note = resolve("forecast", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -105,10 +107,9 @@ def classify(
     runs
         Folder that the run folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import resolve
 
-    given = {"data.objects": objects, "data.label": label, "train.seed": seed}
-    changes = {**parse_changes(set), **{key: value for key, value in given.items() if value is not None}}
+    changes = _changes(set, {"data.objects": objects, "data.label": label, "train.seed": seed})
     resolved, note = resolve("classify", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -129,7 +130,7 @@ def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> Non
 
     resolved = build({k: v for k, v in read(str(recipe)).items() if k != "horizons"})
     changes = parse_changes(set)
-    _train(resolved.with_(changes) if changes else resolved, runs)
+    _train(resolved.with_(changes) if changes else resolved, runs, recipe.parent)
 
 
 @app.command
@@ -161,12 +162,15 @@ def predict(run: RunFolder, *, data: str | None = None, objects: str | None = No
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
-    table = open_run(run).predict(data, objects)
+    table = open_run(run).predict(data, objects, tell=_tell)
     if output is None:
-        print(str(table.write_csv()), end="")
+        print(_csv(table), end="")
         return
     with whole(output) as path:
-        (table.write_csv if output.suffix == ".csv" else table.write_parquet)(path)
+        if output.suffix == ".csv":
+            path.write_text(_csv(table), encoding="utf-8")
+        else:
+            table.write_parquet(path)
     print(f"{output}: {_contents(table)}")
 
 
@@ -183,6 +187,8 @@ def tune(
     recipe: str,
     *,
     data: str | None = None,
+    horizon: int | None = None,
+    target: str | None = None,
     trials: int = 20,
     storage: Path | None = None,
     seed: int = 0,
@@ -197,6 +203,10 @@ def tune(
         A name of `seqsci recipes` or a YAML file with a `search:` block.
     data
         Data set or file, in place of the recipe's.
+    horizon
+        Steps to forecast, in place of the recipe's.
+    target
+        Series to forecast, in place of the recipe's.
     trials
         Trials of the whole sweep, over all workers.
     storage
@@ -206,10 +216,15 @@ def tune(
     runs
         Folder that the sweep's folder is made in.
     """
-    from seqsci.recipe import parse_changes, resolve
+    from seqsci.recipe import read, resolve
 
-    resolved, note = resolve("", data=data, recipe=recipe, changes=parse_changes(set))
+    changes = _changes(set, {"data.horizon": horizon, "data.target": target})
+    resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
+    given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]
+    if given:
+        print(f"not searched, as it is given: {', '.join(given)}", flush=True)
+    _require_data(resolved)
     from seqsci.tune import tune as sweep
 
     found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
@@ -244,7 +259,6 @@ def settings(task: str = "forecast", *, model: str | None = None) -> None:
     model
         A name of `seqsci models`; by default the task's first.
     """
-    from dataclasses import MISSING
     from typing import get_type_hints
 
     from seqsci import registry
@@ -257,8 +271,7 @@ def settings(task: str = "forecast", *, model: str | None = None) -> None:
     blocks["model"] = registry.settings(model or FIRST[task][1])
     for part in ("data", "model", "train", "evaluate"):
         for name, kind, default, text in describe(blocks[part]):
-            value = "needed" if default is MISSING else default
-            print(f"--{part}.{name}  [{kind}; {value}]\n      {text}")
+            print(f"--{part}.{name}  [{kind}; {default}]\n      {text}")
 
 
 @data_app.command(name="list")
@@ -305,10 +318,15 @@ def check(file: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 2 refused input, 130 interrupted."""
+    """Run the command line and exit: 0 done, 2 refused input or place, 130 interrupted, 141 nobody reads on."""
     tokens = _dotted(list(sys.argv[1:] if arguments is None else arguments))
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_quietly()
+    except OSError as problem:
+        _refuse(_told(problem))
     except CycloptsError as problem:
         _refuse(" ".join(str(problem).split()))
     except SeqsciError as problem:
@@ -316,6 +334,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _leave_quietly() -> NoReturn:
+    """What is still to be printed goes nowhere: Python would complain of the closed pipe when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(141)
+
+
+def _told(problem: OSError) -> str:
+    """What the disk refuses, in a sentence."""
+    if problem.filename is None or problem.errno is None:
+        return " ".join(str(problem).split())
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "make room and try again; `seqsci resume` goes on with a run" if full else "choose another place"
+    return f"{problem.filename}: {(problem.strerror or 'refused').lower()}; {advice}"
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -354,6 +388,12 @@ def _outline(recipe: Any) -> str:
     return f"{model.name} on {catalog.label(data.name)}, {what}"
 
 
+def _csv(table: Any) -> str:
+    """The table as text; times with a zone end in their distance from UTC."""
+    aware = "ds" in table.columns and table["ds"].dtype.time_zone is not None
+    return str(table.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z" if aware else None))
+
+
 def _contents(table: Any) -> str:
     """A predicted table in some words."""
     if "unique_id" not in table.columns:
@@ -361,13 +401,52 @@ def _contents(table: Any) -> str:
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
 
 
-def _train(recipe: Any, runs: Path) -> None:
+def _changes(dotted: Sequence[str], short: dict[str, Any]) -> dict[str, Any]:
+    """Dotted flags and those with short names, by path."""
+    from seqsci.recipe import parse_changes
+
+    changes = parse_changes(dotted)
+    for path, value in short.items():
+        if value is not None and path in changes:
+            raise SeqsciError(f"--{path}: stands twice, with {changes[path]} and {value}; keep one of them")
+        if value is not None:
+            changes[path] = value
+    return changes
+
+
+def _tell(note: str) -> None:
+    """What reading has found out, apart from the table that is printed."""
+    print(f"data: {note}", file=sys.stderr, flush=True)
+
+
+def _train(recipe: Any, runs: Path, before: Path | None = None) -> None:
+    """Make a run and finish it; `before` is the folder of the run that it may repeat."""
+    _require_data(recipe)
     from seqsci.api import start
 
     run = start(recipe, runs)
-    for note in run.read_json("data.json")["notes"]:
+    for note in [*run.read_json("data.json")["notes"], *_other_data(run, before)]:
         print(f"data: {note}", flush=True)
     _finish(run)
+
+
+def _require_data(recipe: Any) -> None:
+    """Refuse a name that means no data before torch is imported."""
+    from seqsci import catalog
+
+    if recipe.task == "forecast":  # light curves may lie in several files
+        catalog.find(recipe.data.name)
+
+
+def _other_data(run: Any, before: Path | None) -> list[str]:
+    """A note where a run that is repeated read other data."""
+    from seqsci.runs import Run
+
+    if before is None or not (before / "data.json").is_file():
+        return []
+    if Run(before).read_json("data.json").get("sha256") == run.read_json("data.json")["sha256"]:
+        return []
+    return [f"not the same as that of {before}: it has changed, or another was named; scores cannot be compared"]
 
 
 def _finish(run: Any) -> None:

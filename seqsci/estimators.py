@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +11,8 @@ import narwhals as nw
 import polars as pl
 from sklearn.base import BaseEstimator
 
-from seqsci.api import Result, classify, forecast
+from seqsci import registry
+from seqsci.api import Result, as_settings, classify, forecast
 from seqsci.errors import SeqsciError
 
 
@@ -73,16 +75,20 @@ class Forecaster(_Estimator):
         given = {
             "data.context": self.context,
             "data.inputs": self.inputs,
-            "data.covariates": list(self.covariates),
-            # The general recipe starts its decoder with 48 steps; a shorter context cannot give as many.
-            "model.label_length": min(self.context, 48),
-            **(self.settings or {}),
+            "data.covariates": self.covariates or (),
+            **self._start(),
+            **as_settings(self.settings),
         }
         self.result_ = forecast(
             X, self.model, horizon=self.horizon, target=self.target, settings=given, seed=self.seed,
             runs=self.runs, quiet=self.quiet,
         )  # fmt: skip
         return self
+
+    def _start(self) -> dict[str, Any]:
+        """The general recipe starts a decoder with 48 steps; a shorter context cannot give as many."""
+        known = {field.name for field in fields(registry.settings(self.model))}
+        return {"model.label_length": min(self.context, 48)} if "label_length" in known else {}
 
     def predict(self, X: Any = None) -> Any:
         """Forecast past the end of a frame (by default the one of `fit`), in the same kind of frame."""
@@ -173,4 +179,4 @@ def _like(table: pl.DataFrame, given: Any) -> Any:
     if given is None or isinstance(given, str | Path):
         return table
     backend = nw.get_native_namespace(nw.from_native(given))
-    return nw.from_dict(table.to_dict(as_series=False), backend=backend).to_native()
+    return nw.from_arrow(table, backend=backend).to_native()

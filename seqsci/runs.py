@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
-from seqsci.files import whole
+from seqsci.files import located, whole
 from seqsci.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class Run:
         """Where training can go on; removed once the run is complete."""
         return self.folder / "resume.ckpt"
 
+    @property
+    def _resume(self) -> str:
+        return f"continue the run with `seqsci resume {self.folder}`"
+
     def write(self, name: str, text: str) -> None:
         """Write a text file, whole."""
         with whole(self.folder / name) as path:
@@ -101,7 +105,8 @@ class Run:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line to log.jsonl."""
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+        path = self.folder / "log.jsonl"
+        with located(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
@@ -136,7 +141,9 @@ class Run:
 
         path = self.folder / "model.safetensors"
         if not path.is_file():
-            raise SeqsciError(f"{path}: absent; continue the run with `seqsci resume {self.folder}`")
+            ended = self.complete or (self.folder / "fit.json").is_file()
+            advice = f"run `seqsci run {self.folder / 'recipe.yaml'}` again" if ended else self._resume
+            raise SeqsciError(f"{path}: absent; {advice}")
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}

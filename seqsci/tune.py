@@ -120,8 +120,9 @@ def tune(
     fit = train or _Fit(recipe, source)
     if source is not None:
         recipe = recipe.with_(_keep(recipe, source, folder))
+        fit = train or _Fit(recipe, None)  # as any other worker finds it
     with _silent():
-        study = _join(journal, recipe, seed)
+        study = _join(journal, recipe, seed, fit.sha256 if isinstance(fit, _Fit) else "")
         ended = count_ended(study)
         if not quiet:
             print(
@@ -207,7 +208,7 @@ class _Fit:
 
         self._known: dict[str, Prepared] = {}
         self._prepare: Callable[[Recipe], Prepared] = lambda own: job(own).prepare(own, source).without_test()
-        self._prepared(recipe)  # refuse bad data before anything runs
+        self.sha256 = str(self._prepared(recipe).origin["sha256"])  # refuse bad data before anything runs
 
     def _prepared(self, recipe: Recipe) -> Any:
         """Data of the last two different data blocks."""
@@ -283,9 +284,9 @@ def _listener(trial: Trial, epochs: int) -> Listen:
     return listen
 
 
-def _join(journal: Path, recipe: Recipe, seed: int) -> Study:
-    """Open or begin the study; refuse one of another recipe or space."""
-    facts = {"recipe": _base(recipe), "search": _space(recipe)}
+def _join(journal: Path, recipe: Recipe, seed: int, sha256: str) -> Study:
+    """Open or begin the study; refuse one of another recipe, space or content of the data."""
+    facts = {"recipe": _base(recipe), "search": _space(recipe), **({"data": {"sha256": sha256}} if sha256 else {})}
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
         lock = JournalFileSymlinkLock(str(journal))
@@ -338,6 +339,11 @@ def _require_search(recipe: Recipe, trials: int) -> None:
 def _require_same(journal: Path, what: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     for path in sorted({*before, *now}):
         old, new = before.get(path), now.get(path)
+        if old != new and what == "data":
+            raise SeqsciError(
+                f"data: it has changed since the sweep in {journal} was begun, so that losses cannot be compared; "
+                f"restore it, or begin another sweep with --storage FILE or --runs FOLDER"
+            )
         if old != new:
             name = f"{what}.{path}" if what == "search" else path
             raise SeqsciError(

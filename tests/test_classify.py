@@ -116,6 +116,36 @@ def test_the_command_on_own_files_and_on_new_objects(
     assert table["object_id"].to_list() == some.to_list() and "p_Ia" in table.columns
 
 
+def test_a_large_file_is_streamed_to_the_same_probabilities(
+    result: seqsci.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from seqsci.training.classify import predict as room
+
+    curves = simulate(5, 40)
+    curves.observations.write_csv(tmp_path / "new.csv")
+    curves.objects.select("object_id", "redshift", "redshift_error").write_csv(tmp_path / "objects.csv")
+    paths = str(tmp_path / "new.csv"), str(tmp_path / "objects.csv")
+    whole, said = [], []
+    once = result.predict(*paths, tell=whole.append)
+    monkeypatch.setattr(sys.modules[room.__module__], "LARGE", 0)
+    monkeypatch.setattr(sys.modules[room.__module__], "PIECE", 7)
+    streamed = result.predict(*paths, tell=said.append)
+    assert once["object_id"].equals(streamed["object_id"]) and len(once) == 40
+    for name in result.metrics["data"]["classes"]:
+        assert np.allclose(once[f"p_{name}"], streamed[f"p_{name}"], atol=1e-6)
+    assert any("zero point" in note for note in whole) and any("zero point" in note for note in said)
+
+
+def test_what_is_dropped_of_new_data_is_told(result: seqsci.Result):
+    curves = simulate(6, 20)
+    one = curves.objects["object_id"][0]
+    first = pl.col("object_id").is_first_distinct()
+    few = curves.observations.filter((pl.col("object_id") != one) | first)
+    said: list[str] = []
+    assert len(result.predict(few, tell=said.append)) == 19
+    assert "objects: fewer than 2 observations: 1 dropped" in said
+
+
 def test_frames_of_any_kind(tmp_path: Path, survey: Path):
     observations = pd.read_csv(survey / "curves.csv", dtype={"object_id": str})
     objects = pd.read_csv(survey / "objects.csv", dtype={"object_id": str, "kind": str})

@@ -1,12 +1,17 @@
 """The command line as a person meets it."""
 
+import errno
+import os
 import subprocess
 import sys
+from importlib import import_module
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from seqsci.cli import _dotted, main
+from seqsci.files import whole
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
 VERBS = ("forecast", "classify", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
@@ -55,6 +60,10 @@ REFUSED = {
     "forecast --train.lrr 1": "train.lrr: no such setting; did you mean 'lr'?",
     "forecast --train.lr": "--train.lr needs a value",
     "forecast --train.lr fast": "train.lr: input should be a valid number",
+    "forecast --train.lr 1 --train.lr 2": "--train.lr: stands twice, with 1 and 2; keep one of them",
+    "forecast --seed 1 --train.seed 2": "--train.seed: stands twice",
+    "forecast --seed 4294967296": "train.seed: input should be less than 4294967296",
+    "tune forecast/informer --target zone_nort --data.context 24 --model.label_length 12": "did you mean 'zone_north'?",
     "forecast --horizn 3": "Did you mean --horizon?",
     "forecast --data demo-electricity --horizon 2000": "rows are too few",
     "forecast --data demo-electricity --target zone_nort": "did you mean 'zone_north'?",
@@ -82,6 +91,55 @@ def test_bad_input_gets_one_sentence_and_status_2(line, tmp_path, monkeypatch, c
     (sentence,) = capsys.readouterr().err.strip().splitlines()
     assert sentence.startswith("seqsci: ") and REFUSED[line] in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def told(capsys, *arguments: str) -> str:
+    """The one sentence of a refusal."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    (sentence,) = capsys.readouterr().err.strip().splitlines()
+    return sentence
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    sentence = told(capsys, "forecast", "--runs", str(tmp_path / "file"))
+    assert f"seqsci: {tmp_path / 'file'}" in sentence and "not a directory; choose another place" in sentence
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, capsys, monkeypatch):
+    for problem in (OSError(errno.ENOSPC, "No space left"), ValueError("parquet: IO error: x (os error 28)")):
+
+        def write(*_, problem=problem):
+            with whole(tmp_path / "out.csv"):
+                raise problem
+
+        monkeypatch.setattr("seqsci.api.open_run", write)
+        sentence = told(capsys, "report", "run")
+        assert sentence.startswith(f"seqsci: {tmp_path / 'out.csv'}: no space left on device; make room")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_is_left_in_peace():
+    reader, end = os.pipe()
+    os.close(reader)
+    found = subprocess.run([sys.executable, "-m", "seqsci", "settings"], stdout=end, stderr=subprocess.PIPE)
+    os.close(end)
+    assert (found.returncode, found.stderr) == (141, b"")
+
+
+def test_what_is_given_is_not_searched_and_it_is_said(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        import_module("seqsci.tune"), "tune", lambda recipe, **_: seen.append(recipe) or SimpleNamespace(summary=str)
+    )
+    with pytest.raises(SystemExit):
+        main(["tune", "forecast/informer", "--model.heads", "2", "--horizon", "6"])
+    assert "model.heads" not in seen[0].search and seen[0].data.horizon == 6
+    printed = capsys.readouterr().out
+    assert "not searched, as it is given: model.heads" in printed
+    assert "informer on demo-electricity (simulated data), context 96, horizon 6" in printed
 
 
 def test_the_road_of_an_analyst(tmp_path, tiny):
@@ -142,4 +200,5 @@ def test_lists(line, capsys):
     with pytest.raises(SystemExit) as end:
         main(line.split())
     assert end.value.code == 0
-    assert LISTS[line] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert LISTS[line] in printed and "Annotated" not in printed

@@ -192,6 +192,8 @@ def test_a_killed_or_interrupted_run_goes_on_to_the_same_bits(tmp_path):
         finish(Run.open(stopped.folder), quiet=True)
         ours, theirs = (run.load_weights()[0] for run in (straight, stopped))
         assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+        ours, theirs = ([r["train_loss"] for r in run.history()] for run in (straight, stopped))
+        assert ours == theirs
 
 
 def test_a_run_goes_on_from_any_folder_but_not_on_other_data(tmp_path, monkeypatch):

@@ -20,10 +20,9 @@ def test_the_block_bootstrap_covers_the_mean_of_dependent_series():
     assert naive / trials < 0.6
 
 
-def test_the_block_bootstrap_repeats_and_takes_any_length():
+def test_the_block_bootstrap_repeats():
     series = np.arange(10.0)
     assert block_bootstrap(series, 3, resamples=50, seed=1) == block_bootstrap(series, 3, resamples=50, seed=1)
-    assert block_bootstrap(np.ones(1), 24, resamples=50, seed=1) == (1.0, 1.0)
 
 
 def test_the_conformal_radius_is_the_right_order_statistic():
@@ -52,3 +51,22 @@ def test_scores_leave_out_what_was_not_observed():
     assert found.by_step.tolist() == [5, 4]
     assert found.by_window.tolist() == [2.5, 9]
     assert found.raw_mae.tolist() == [20]
+
+
+def test_the_block_bootstrap_gives_no_interval_of_too_few_blocks():
+    for windows, block in ((3, 10_000), (3, 24), (71, 24), (1, 1)):
+        assert np.isnan(block_bootstrap(np.arange(float(windows)), block, resamples=50, seed=1)).all()
+    low, high = block_bootstrap(np.arange(72.0), 24, resamples=50, seed=1)
+    assert low < 35.5 < high
+
+
+def test_what_was_never_observed_has_no_score():
+    forecast, target = np.zeros((2, 2, 2), dtype=np.float32), np.ones((2, 2, 2))
+    seen = np.ones((2, 2, 2), dtype=bool)
+    seen[:, :, 1] = seen[1] = False
+    found = score(forecast, target, seen, np.array([10.0, 1.0]))
+    assert found.mse == found.mae == 1
+    np.testing.assert_equal(found.raw_mae, [10, np.nan])
+    np.testing.assert_equal(found.raw_rmse, [10, np.nan])
+    np.testing.assert_equal(found.by_window, [1, np.nan])
+    assert np.isnan(score(forecast, target, np.zeros_like(seen), np.ones(2)).mse)

@@ -1,6 +1,7 @@
 """Recipes: precedence, the published settings, and what is refused before data is touched."""
 
 import pytest
+import yaml
 
 from seqsci import catalog, recipe
 from seqsci.errors import SeqsciError
@@ -121,9 +122,80 @@ def test_a_resolved_recipe_survives_its_file(tmp_path):
     assert recipe.build(recipe.read(str(path))) == found
 
 
+def test_types_and_defaults_are_told_in_words():
+    told = {name: (kind, default) for cls in (recipe.ForecastData, recipe.ForecastTrain, recipe.ForecastEvaluate)
+            for name, kind, default, _ in recipe.describe(cls)}  # fmt: skip
+    assert told["name"] == ("text", "needed")
+    assert told["weight_decay"] == ("number >= 0", "0.0")
+    assert told["level"] == ("none, last or mean", "none")
+    assert told["levels"] == ("list of: whole number > 0 and < 100", "80,95")
+    assert told["missing"] == ("list of: number or none", "none")
+
+
 def test_every_field_has_a_help_text():
     from seqsci.models.settings import InformerSettings
 
     for cls in (recipe.ForecastData, recipe.Train, recipe.Evaluate, InformerSettings):
         bare = [name for name, _, _, text in recipe.describe(cls) if not text and name != "name"]
         assert bare == []
+
+
+TYPED = {
+    "evaluate.levels=80": (80,),
+    "evaluate.levels=80,95": (80, 95),
+    "evaluate.levels=80,80": (80, 80),
+    "evaluate.levels=[80, 95]": (80, 95),
+    "evaluate.levels=": (),
+    "evaluate.levels=[]": (),
+    "data.covariates=b": ("b",),
+    "data.covariates=b, 2024,on": ("b", "2024", "on"),
+    'data.covariates=["b,c", 2024]': ("b,c", "2024"),
+    "data.missing=-9999": (-9999.0,),
+    "data.missing=null": None,
+    "model.stack=3,2,1": (3, 2, 1),
+    "data.target=2024": "2024",
+    "data.target=on": "on",
+    "data.target=[a": "[a",
+    "data.time=null": None,
+    "data.time=2024": "2024",
+    "model.distil=off": False,
+    "train.lr=1e-3": 1e-3,
+}
+
+
+@pytest.mark.parametrize("flag", TYPED)
+def test_the_type_of_a_field_decides_what_its_flag_means(flag):
+    changes = recipe.parse_changes([flag])
+    found, _ = recipe.resolve("forecast", recipe="forecast/informer", changes=changes)
+    (path,) = changes
+    value = found.flat()[path]
+    assert (tuple(value) if isinstance(value, list) else value) == TYPED[flag]
+    assert recipe.build(yaml.safe_load(found.to_yaml())) == found
+
+
+def test_one_value_is_a_list_in_python_too():
+    found, _ = recipe.resolve("forecast", recipe="forecast/informer")
+    found = found.with_({"evaluate.levels": 80, "data.covariates": "a, b", "model.stack": [2, 1]})
+    assert (found.evaluate.levels, found.data.covariates, found.model.stack) == ((80,), ("a", "b"), (2, 1))
+
+
+def test_what_is_given_is_not_searched():
+    found, _ = recipe.resolve("", recipe="forecast/informer", changes=recipe.parse_changes(["model.heads=2"]))
+    assert found.model.heads == 2 and "model.heads" not in found.search and "train.lr" in found.search
+    assert "train.lr" not in found.with_({"train.lr": 1e-3}).search
+    space = {"train.batch": {"choice": [16, 32]}}
+    assert found.with_({"search": space}).search == space
+    assert set(found.with_({"search.train.batch": space["train.batch"]}).search) == {*found.search, "train.batch"}
+    flag = recipe.parse_changes(["search.train.batch={choice: [16, 32]}"])
+    assert found.with_(flag).search["train.batch"] == space["train.batch"]
+
+
+def test_a_flag_that_stands_twice_is_refused():
+    with pytest.raises(SeqsciError, match=r"--train\.lr: stands twice, with 1 and 2; keep one"):
+        recipe.parse_changes(["train.lr=1", "train.lr=2"])
+
+
+def test_a_seed_is_one_that_every_generator_takes():
+    for seed in ("4294967296", "-1"):
+        with pytest.raises(SeqsciError, match=r"train\.seed: "):
+            recipe.resolve("forecast", changes=recipe.parse_changes([f"train.seed={seed}"]))

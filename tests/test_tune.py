@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -374,3 +375,15 @@ def test_frame_is_kept_so_that_the_best_recipe_finds_it(tmp_path: Path) -> None:
     assert len(sweep(tmp_path, 2, source=frame).leaderboard) == 2
     with pytest.raises(SeqsciError, match="begun with another frame"):
         sweep(tmp_path, 3, source=hourly(1000, 200, 2.0))
+
+
+def test_join_on_changed_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqsci.training.fit.fit", lambda *_, **__: SimpleNamespace(best_val=1.0))
+    path = tmp_path / "load.csv"
+    hourly(1000, 200, 1.0).write_csv(path)
+    recipe = make(**{"data.name": str(path), "data.target": "all"})
+    assert len(tune(recipe, trials=1, root=tmp_path, quiet=True).leaderboard) == 1
+    assert len(tune(recipe, trials=2, root=tmp_path, quiet=True).leaderboard) == 2
+    hourly(1000, 200, 2.0).write_csv(path)
+    with pytest.raises(SeqsciError, match=r"data: it has changed since the sweep in .* begin another sweep"):
+        tune(recipe, trials=3, root=tmp_path, quiet=True)

@@ -23,9 +23,9 @@ class Sequences:
     `channels (C,)` the columns. `known (N, K)` holds what is known of the future as well (covariates),
     named by `known_names`; it may be longer than the observations: the last `tail` rows of each sequence
     hold only these. `step` is the regular distance in time as polars writes it ("1h", "15m", "1mo"), or ""
-    where there is none; `notes` says in plain sentences what reading has changed. `kinds (N,)` says which of some
-    kinds a row is (a light curve's passband), and `static (S, K)`, named by `static_names`, what holds for a whole
-    sequence, NaN where it is not known.
+    where there is none; `zone` is the time zone of the file, whose times are then in UTC ("": none); `notes` says in
+    plain sentences what reading has changed. `kinds (N,)` says which of some kinds a row is (a light curve's
+    passband), and `static (S, K)`, named by `static_names`, what holds for a whole sequence, NaN where it is not known.
     """
 
     values: NDArray[np.float64]
@@ -39,6 +39,7 @@ class Sequences:
     tail: int = 0
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    zone: str = ""
     kinds: NDArray[np.int64] | None = None
     static: NDArray[np.float64] | None = None
     static_names: tuple[str, ...] = ()

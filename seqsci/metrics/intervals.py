@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 
+BLOCKS = 3
+"""Whole blocks that an interval needs: the means of fewer say next to nothing of how much a mean may vary."""
+
 
 def block_bootstrap(losses: Floats, block: int, *, resamples: int, seed: int) -> tuple[float, float]:
     """95 % interval of the mean of a dependent series, by the circular block bootstrap.
@@ -19,9 +22,13 @@ def block_bootstrap(losses: Floats, block: int, *, resamples: int, seed: int) ->
         block: windows in a block, at least the horizon.
         resamples: number of resampled means.
         seed: of the generator.
+
+    Returns:
+        The two ends; NaN where the windows do not fill `BLOCKS` blocks.
     """
-    windows = len(losses)
-    block = max(1, min(block, windows))
+    windows, block = len(losses), max(1, block)
+    if windows < BLOCKS * block:
+        return float("nan"), float("nan")
     circular = np.concatenate([losses, losses[: block - 1]]).astype(np.float64)
     sums = np.cumsum(np.concatenate([[0.0], circular]))
     means = (sums[block:] - sums[:-block]) / block

@@ -32,6 +32,7 @@ from seqsci.recipe.build import (
     as_tree,
     build,
     candidates,
+    change,
     check_search,
 )
 from seqsci.recipe.text import parse_changes, read
@@ -107,12 +108,12 @@ def resolve(
         exact = chosen == horizon
         note += f", settings for horizon {chosen}" + ("" if exact else f" (nearest to {horizon})")
         tree["data"]["horizon"] = horizon
-    return build(merge({"task": task, **tree}, nest(changes))), note
+    return build(change({"task": task, **tree}, changes)), note
 
 
 def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
     if model not in registry.HOMES:
-        raise SeqsciError(f"model.name: no model '{model}'{nearest(model, registry.HOMES)}")
+        raise SeqsciError(f"model.name: no model '{model}'{nearest(str(model), registry.HOMES)}")
     target = str(changes.get("data.target", "all"))
     univariate = target != "all" and "," not in target and changes.get("data.inputs") != "all"
     special = f"{task}/{model}-{changes['data.name']}{'-univariate' if univariate else ''}"

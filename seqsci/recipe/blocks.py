@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import textwrap
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field
 
 from seqsci.models.settings import Positive
+from seqsci.recipe.words import kind_words, value_words
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Level = Annotated[int, Field(gt=0, lt=100, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Rate = Annotated[float, Field(gt=0)]
 
 
@@ -89,7 +92,7 @@ class Train:
     """Largest norm of the gradient; 0 for no limit."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 where the hardware multiplies it fast (auto), always, or never."""
-    seed: Count = 0
+    seed: Seed = 0
     """Seed of the weights, the order of windows, dropout and key samples."""
     save_minutes: Annotated[float, Field(ge=0)] = 2.0
     """Minutes between two resume points."""
@@ -197,12 +200,19 @@ class ClassifyEvaluate(Evaluate):
     """Whether classes that no training object has are scored, where the data set has some."""
 
 
-def describe(cls: type) -> list[tuple[str, str, Any, str]]:
-    """(field, type, default, help) of a settings class, for help texts; help is the string below the field."""
+def describe(cls: type) -> list[tuple[str, str, str, str]]:
+    """(field, type, default, help) of a settings class in words; help is the string below the field."""
     helps: dict[str, str] = {}
     for part in cls.__mro__[:-1]:
         helps = {**_strings_below(part), **helps}
-    return [(f.name, str(f.type), f.default, helps.get(f.name, "")) for f in fields(cls)]
+    kinds = get_type_hints(cls, include_extras=True)
+    return [(f.name, kind_words(kinds[f.name]), _default(f), helps.get(f.name, "")) for f in fields(cls)]
+
+
+def _default(own: dataclasses.Field[Any]) -> str:
+    if own.default_factory is not MISSING:
+        return value_words(own.default_factory())
+    return "needed" if own.default is MISSING else value_words(own.default)
 
 
 def _strings_below(cls: type) -> dict[str, str]:

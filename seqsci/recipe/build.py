@@ -25,6 +25,7 @@ from seqsci.recipe.blocks import (
     Train,
 )
 from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plain
+from seqsci.recipe.typed import fit_types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +42,12 @@ class Recipe:
     """Space of `seqsci tune`: {train.lr: {log: [1e-5, 1e-2]}, model.layers: {int: [1, 4]}}."""
 
     def with_(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with dotted paths changed: `recipe.with_({"train.lr": 1e-3})`.
+        """A copy with dotted paths changed: `recipe.with_({"train.lr": 1e-3})`; what is given is searched no more.
 
         Raises:
             SeqsciError: unknown path, wrong type or impossible pair.
         """
-        changed = build(merge(as_tree(self), nest(changes)))
+        changed = build(change(as_tree(self), changes))
         if not isinstance(changed, type(self)):
             raise SeqsciError(f"task: a recipe for '{self.task}' cannot become one for '{changed.task}'")
         return changed
@@ -152,12 +153,25 @@ def build(tree: Tree) -> Recipe:
     _refuse_unknown(tree, TASKS[task], "")
     model = tree.get("model") or {}
     _refuse_unknown(model, registry.settings(str(model.get("name", ""))), "model")
+    typed = fit_types({**tree, "model": {}}, TASKS[task])
+    typed["model"] = fit_types(model, registry.settings(str(model.get("name", ""))))
     try:
-        recipe = _adapter(task).validate_python(tree)
+        recipe = _adapter(task).validate_python(typed)
     except ValidationError as problem:
         raise SeqsciError(_sentence(problem)) from None
     check_search(recipe)
     return recipe
+
+
+def change(tree: Tree, changes: Mapping[str, Any]) -> Tree:
+    """The nested mapping with dotted paths changed.
+
+    A setting that is given leaves the space of the search, which would draw another value for it; a whole `search`
+    takes the place of the old one.
+    """
+    old = {} if "search" in changes else tree.get("search") or {}
+    kept = {path: law for path, law in old.items() if path not in changes}
+    return merge({**tree, "search": kept}, nest(changes))
 
 
 def as_tree(recipe: Recipe) -> Tree:

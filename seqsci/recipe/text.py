@@ -8,6 +8,7 @@ from pathlib import Path
 from seqsci import catalog
 from seqsci.errors import SeqsciError
 from seqsci.recipe.trees import Tree, expand
+from seqsci.recipe.typed import Text
 
 
 def read(name: str) -> Tree:
@@ -31,18 +32,19 @@ def read(name: str) -> Tree:
 
 
 def parse_changes(pairs: Iterable[str]) -> Tree:
-    """["train.lr=1e-4", ...] as flags give them -> {"train.lr": 1e-4}; values are read as YAML."""
-    import yaml
+    """["train.lr=1e-4", ...] as flags give them -> {"train.lr": "1e-4"}; what the text means, its field decides.
 
+    Raises:
+        SeqsciError: no path, or one that stands twice.
+    """
     changes: Tree = {}
     for pair in pairs:
         path, equals, text = pair.partition("=")
         if not equals or not path:
             raise SeqsciError(f"--set {pair}: write it as path=value, such as --set train.lr=1e-4")
-        try:
-            changes[path] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            changes[path] = text
+        if path in changes:
+            raise SeqsciError(f"--{path}: stands twice, with {changes[path]} and {text}; keep one of them")
+        changes[path] = Text(text)
     return changes
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -30,11 +31,23 @@ def read_table(run: Run, name: str, columns: Iterable[str]) -> pl.DataFrame:
         SeqsciError: it is absent, damaged, or lacks a column.
     """
     path = table_path(run, name)
-    try:
+    with damage_told(run, name):
         return pl.read_parquet(path).select(list(columns))
+
+
+@contextmanager
+def damage_told(run: Run, name: str) -> Iterator[None]:
+    """Turns what polars finds wrong with `<name>.parquet` into a sentence; a lazy table is only read when collected.
+
+    Raises:
+        SeqsciError: it is damaged, or lacks a column.
+    """
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError):
         raise SeqsciError(
-            f"{path}: damaged, or without a column that the report reads; repeat the run with {_again(run)}"
+            f"{run.folder / f'{name}.parquet'}: damaged, or without a column that the report reads; repeat the run "
+            f"with {_again(run)}"
         ) from None
 
 

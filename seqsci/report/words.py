@@ -20,16 +20,16 @@ class Summary:
     sentences: list[str]
 
 
-def verdicts(metrics: Metrics, missing: str) -> list[str]:
+def verdicts(metrics: Metrics, missing: str, few: str = "without an interval") -> list[str]:
     """One sentence for each baseline: better, worse, or no clear difference, with the 95 % interval.
 
-    `missing` says why there may be nothing to compare.
+    `missing` says why there may be nothing to compare, `few` why a difference may have no interval.
     """
-    return [_verdict(metrics["model"], name, result, missing) for name, result in metrics["baselines"].items()]
+    return [_verdict(metrics["model"], name, result, missing, few) for name, result in metrics["baselines"].items()]
 
 
 def outcome(result: Metrics) -> tuple[str, str] | None:
-    """ "better", "worse" or "no clear difference", and the number with its interval; None: nothing to compare.
+    """ "better", "worse" or "no clear difference", and the number with its interval; None where there is none.
 
     `result` has `difference` (above 0: the model is worse) and `difference_interval`.
     """
@@ -44,8 +44,11 @@ def outcome(result: Metrics) -> tuple[str, str] | None:
     return "worse" if low > 0 else "better", f"{abs(gap):.{places}f} [{near:.{places}f}, {far:.{places}f}]"
 
 
-def _verdict(model: str, name: str, result: Metrics, missing: str) -> str:
+def _verdict(model: str, name: str, result: Metrics, missing: str, few: str) -> str:
     found = outcome(result)
+    if found is None and result["difference"] is not None:
+        gap = result["difference"]
+        return f"{model} less {name} is {gap:+.{digits(abs(gap))}f}, {few}"
     if found is None:
         return f"{model} and {name} cannot be compared: {missing}"
     word, number = found
@@ -73,7 +76,9 @@ def fixed_text(value: float | None, places: int = 4) -> str:
 
 
 def interval_text(row: Metrics) -> str:
-    """A difference with its interval; nothing where there is none."""
-    if row["difference"] is None or row["low"] is None or row["high"] is None:
+    """A difference, with its interval where it has one; nothing where there is none."""
+    if row["difference"] is None:
         return ""
+    if row["low"] is None or row["high"] is None:
+        return f"{row['difference']:+.4f} [–]"
     return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"

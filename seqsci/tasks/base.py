@@ -44,6 +44,8 @@ class SequenceTask(pl.LightningModule):
         self.network = network
         self.optimisation = optimisation
         self.steps = steps
+        self._losses = (0.0, 0)
+        """Sum over the items of this epoch so far, and their number: both outlive a resume in its middle."""
 
     def loss(self, batch: Batch) -> Tensor:
         """What a training step minimises."""
@@ -72,8 +74,22 @@ class SequenceTask(pl.LightningModule):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.global_step}; a smaller train.lr or train.clip 1 helps"
             )
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch))
+        total, count = self._losses
+        self._losses = total + loss.item() * len(batch), count + len(batch)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin anew; Lightning does not call it when it goes on in the middle of an epoch."""
+        self._losses = (0.0, 0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """For the resume point."""
+        checkpoint["losses"] = self._losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """From the resume point."""
+        total, count = checkpoint["losses"]
+        self._losses = float(total), int(count)
 
     def on_validation_epoch_start(self) -> None:
         """Begin anew."""
@@ -84,8 +100,9 @@ class SequenceTask(pl.LightningModule):
         self.collect(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the loss of the split."""
-        self.log("val_loss", self.conclude())
+        """Log the loss of the split, and the mean one of the training steps before it: callbacks read both."""
+        total, count = self._losses
+        self.log_dict({"val_loss": self.conclude(), "train_loss": total / max(count, 1)})
 
     def configure_optimizers(self) -> Any:
         """Adam, or AdamW with weight decay; the learning rate changes by epoch, by step (warmup) or by the loss."""

@@ -62,7 +62,7 @@ class Score:
     """Errors of one set of forecasts on one split, in scaled units where nothing else is said.
 
     `by_step (H,)` is the mean squared error of each step, `by_window (W,)` that of each window, and
-    `raw_mae`, `raw_rmse` hold (C_out,) errors in the units of the file.
+    `raw_mae`, `raw_rmse` hold (C_out,) errors in the units of the file. NaN where nothing was observed.
     """
 
     mse: float
@@ -83,13 +83,16 @@ def score(forecast: Floats, target: Floats, observed: Mask, scale: Floats) -> Sc
     """
     error = np.where(observed, forecast.astype(np.float64) - target, 0.0)
     squared, absolute = error**2, np.abs(error)
-    total = max(int(observed.sum()), 1)
-    by_channel = np.maximum(observed.sum((0, 1)), 1)
+
+    def mean(errors: Floats, *axes: int) -> Floats:
+        counts = observed.sum(axes)
+        return np.where(counts > 0, errors.sum(axes) / np.maximum(counts, 1), np.nan)
+
     return Score(
-        mse=float(squared.sum() / total),
-        mae=float(absolute.sum() / total),
-        by_step=squared.sum((0, 2)) / np.maximum(observed.sum((0, 2)), 1),
-        by_window=squared.sum((1, 2)) / np.maximum(observed.sum((1, 2)), 1),
-        raw_mae=absolute.sum((0, 1)) / by_channel * scale,
-        raw_rmse=np.sqrt(squared.sum((0, 1)) / by_channel) * scale,
+        mse=float(mean(squared, 0, 1, 2)),
+        mae=float(mean(absolute, 0, 1, 2)),
+        by_step=mean(squared, 0, 2),
+        by_window=mean(squared, 1, 2),
+        raw_mae=mean(absolute, 0, 1) * scale,
+        raw_rmse=np.sqrt(mean(squared, 0, 1)) * scale,
     )

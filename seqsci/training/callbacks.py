@@ -58,8 +58,16 @@ class Narrate(pl.Callback):
             self.bar.add_task("training", total=total, completed=min(trainer.global_step, total))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time."""
+        """Note the time; Lightning does not call it when it goes on in the middle of an epoch."""
         self.epoch_began = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the resume point."""
+        return {"seconds": time.monotonic() - self.epoch_began}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the resume point: the epoch has lasted so long already."""
+        self.epoch_began = time.monotonic() - state_dict["seconds"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import re
 import resource
 import sys
 import warnings
@@ -67,7 +68,7 @@ def fit(
         return Fitted(**run.read_json("fit.json"))
     train = recipe.train
     steady_heap()
-    with _composed():
+    with _composed(), enough_memory():
         pl.seed_everything(train.seed, verbose=False)
         network = build(recipe.task, recipe.model, prepared.shape)
         precision = resolve(train.precision, device())
@@ -102,7 +103,8 @@ def fit(
                     weights_only=True,
                 )
             except FloatingPointError as problem:
-                raise SeqsciError(f"{problem}; the best weights so far are in {run.folder}") from None
+                best = f"; the best weights so far are in {run.folder}" if keep.epoch else ""
+                raise SeqsciError(f"{problem}{best}") from None
     cpu, wall = points.spent()
     cost = {
         "fit_cpu_s": round(cpu, 2),
@@ -129,12 +131,23 @@ def load_network(recipe: Recipe, shape: Shape | SequenceShape, run: Run) -> nn.M
     """The network of a run with its best weights, on the CPU or GPU at hand, in evaluation mode.
 
     Raises:
-        SeqsciError: damaged weights.
+        SeqsciError: damaged weights, or those of another recipe.
     """
     tensors, _ = run.load_weights()
     network = build(recipe.task, recipe.model, shape)
-    network.load_state_dict({k.removeprefix(PREFIX): v for k, v in tensors.items() if k.startswith(PREFIX)})
+    try:
+        network.load_state_dict({k.removeprefix(PREFIX): v for k, v in tensors.items() if k.startswith(PREFIX)})
+    except RuntimeError:
+        raise other_recipe(run) from None
     return network.to(device()).eval()
+
+
+def other_recipe(run: Run) -> SeqsciError:
+    """For weights that a run's recipe does not describe."""
+    return SeqsciError(
+        f"{run.folder / 'recipe.yaml'}: has been changed, and {run.folder / 'model.safetensors'} holds the weights of "
+        f"another network; restore it, or train the changed recipe with `seqsci run {run.folder / 'recipe.yaml'}`"
+    )
 
 
 def machine() -> dict[str, str]:
@@ -157,6 +170,24 @@ def peak_rss_mb() -> float:
         return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Turns a failed allocation into a sentence.
+
+    Raises:
+        SeqsciError: the block needs more memory than there is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as problem:
+        # On the CPU torch raises a plain RuntimeError, which only its text tells apart.
+        if not isinstance(problem, MemoryError) and not re.search("allocate memory|out of memory", str(problem)):
+            raise
+        raise SeqsciError(
+            "model: it needs more memory than there is; take a smaller model.width, train.batch or data.context"
+        ) from None
 
 
 @contextmanager

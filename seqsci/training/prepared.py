@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -71,8 +71,10 @@ class Job(Protocol):
         """The one look at the test split."""
         ...
 
-    def predict(self, run: Run, data: Any = None, **further: Any) -> pl.DataFrame:
-        """What a complete run says of new data."""
+    def predict(
+        self, run: Run, data: Any = None, tell: Callable[[str], None] | None = None, **further: Any
+    ) -> pl.DataFrame:
+        """What a complete run says of new data; `tell` hears what reading has found out or changed."""
         ...
 
 

@@ -16,22 +16,28 @@ from seqsci import catalog
 from seqsci.catalog import Card, Duplicates, Irregular, Layout, Reading
 from seqsci.data.batch import Sequences
 from seqsci.data.download import content, digest, locate
-from seqsci.domains.electricity.read import Table, read
+from seqsci.domains.electricity.dates import give_zone, take_zone
+from seqsci.domains.electricity.raw import as_polars
+from seqsci.domains.electricity.read import Table, named, read
 from seqsci.domains.electricity.sequences import sequences
 from seqsci.domains.electricity.simulate import simulate
 from seqsci.domains.electricity.steps import calendar_marks, future_times, infer_step, season
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 __all__ = [
     "Table",
+    "as_polars",
     "calendar_marks",
     "future_times",
+    "give_zone",
     "infer_step",
     "load",
+    "named",
     "read",
     "season",
     "sequences",
     "simulate",
+    "take_zone",
 ]
 
 
@@ -54,8 +60,8 @@ def load(
 ) -> tuple[Sequences, dict[str, Any]]:
     """Read a data set by name, a file by path, or a frame.
 
-    What is None comes from the data set's card, or is found out. `channels`: these series only (all when
-    None); `covariates`: columns known for the future; `seed` of a simulated set; the others as in `read` and
+    What is None comes from the data set's card, or is found out. `channels`: these series only (all when None), each
+    as in `named`; `covariates`: columns known for the future; `seed` of a simulated set; the others as in `read` and
     `sequences`.
 
     Returns:
@@ -93,19 +99,12 @@ def _resolve(source: Any) -> tuple[Card | None, Path | None]:
     """The card and the file that a source names; neither for a frame."""
     if not isinstance(source, (str, Path)):
         return None, None
-    known = catalog.names("datasets")
-    if str(source) in known:
-        card = catalog.card(str(source))
-        if card.domain != "electricity":
-            raise SeqsciError(f"data: '{card.name}' is a {card.domain} set, not a table of regular series")
-        return card, None if card.simulated else locate(card).path
-    path = Path(source)
-    if path.is_file():
-        return None, path
-    if path.is_dir():
-        raise SeqsciError(f"data: '{source}' is a folder; name a file in it")
-    near = nearest(path.stem, known)
-    raise SeqsciError(f"data: '{source}' is neither a file nor a data set{near}")
+    found = catalog.find(str(source))
+    if isinstance(found, Path):
+        return None, found
+    if found.domain != "electricity":
+        raise SeqsciError(f"data: '{found.name}' is a {found.domain} set, not a table of regular series")
+    return found, None if found.simulated else locate(found).path
 
 
 def _read(source: Any, options: Reading, columns: Sequence[str] | None) -> Table:

@@ -1,4 +1,4 @@
-"""Columns of time stamps -> Datetime in microseconds, without a zone (UTC where one was given)."""
+"""Columns of time stamps -> Datetime in microseconds, with a zone where one was given."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ Times = tuple[pl.Series, tuple[str, ...]]
 def parse_times(raw: Raw, name: str) -> Times:
     """The column as Datetime("us") without nulls, in the order of the rows, and notes.
 
+    Its zone is the one that forecasts are given back in: that of the column, else UTC.
+
     Dates year first, with the name of the month, or day/month/year where the column decides the order; with a
     time of day or without. Whole numbers: years, dates as 20201231, seconds (or smaller units) since 1970, or
     rows counted from 0 or 1, which are taken for days from 2000-01-01 on (the note says so). A quarter or a
-    month is its first day. Times with a zone become UTC.
+    month is its first day.
 
     Raises:
         SeqsciError: a blank, an unknown form or an ambiguous order, with the line.
@@ -65,12 +67,29 @@ def parse_times(raw: Raw, name: str) -> Times:
 
 
 def _from_datetime(column: pl.Series) -> Times:
-    notes: tuple[str, ...] = ()
-    zone = getattr(column.dtype, "time_zone", None)
-    if zone is not None:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        notes = () if zone == "UTC" else (f"time column: converted from {zone} to UTC",)
-    return column.cast(pl.Datetime("us")), notes
+    zone = zone_of(column)
+    return column.cast(pl.Datetime("us", zone or None)), _zone_notes(zone)
+
+
+def zone_of(times: pl.Series) -> str:
+    """The zone of a column of times; "" where it has none."""
+    return getattr(times.dtype, "time_zone", None) or ""
+
+
+def give_zone(times: pl.Series, zone: str) -> pl.Series:
+    """Times in UTC, without a zone, as times of a zone; "" leaves them alone."""
+    return times.dt.replace_time_zone("UTC").dt.convert_time_zone(zone) if zone else times
+
+
+def take_zone(times: pl.Series) -> pl.Series:
+    """The inverse of `give_zone`."""
+    return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone_of(times) else times
+
+
+def _zone_notes(zone: str) -> tuple[str, ...]:
+    if zone in ("", "UTC"):
+        return ()
+    return (f"time column: in {zone}; times are told in UTC, forecasts given in {zone}",)
 
 
 def _from_text(raw: Raw, column: pl.Series) -> Times:
@@ -184,8 +203,19 @@ def _to_utc(raw: Raw, column: pl.Series, times: pl.Series, zone: pl.Series, note
         (pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64).fill_null(0))
         * pl.when(pl.col("sign") == "-").then(-1).otherwise(1)
     ).to_series()
-    shifted = times - (minutes.fill_null(0) * 60_000_000).cast(pl.Duration("us"))
-    return shifted.alias(column.name), (*notes, "time column: has time zones, converted to UTC")
+    minutes = minutes.fill_null(0)
+    shifted = times - (minutes * 60_000_000).cast(pl.Duration("us"))
+    name = _zone_name(minutes.unique().to_list())
+    told = _zone_notes(name) or ("time column: has time zones, converted to UTC; forecasts are given in it",)
+    return give_zone(shifted.alias(column.name), name), (*notes, *told)
+
+
+def _zone_name(minutes: list[int]) -> str:
+    """The zone of these distances from UTC; UTC where they change, or where no zone stands for one."""
+    first = minutes[0]
+    if len(minutes) > 1 or first % 60 or not -720 <= first <= 840 or not first:
+        return "UTC"
+    return f"Etc/GMT{-first // 60:+d}"  # named the other way round
 
 
 def _from_numbers(raw: Raw, column: pl.Series) -> Times:
@@ -221,4 +251,4 @@ def _from_epoch(column: pl.Series, unit: str, scale: int) -> Times:
     if not column.dtype.is_integer():
         micro = micro.round(0)
     times = micro.cast(pl.Int64).cast(pl.Datetime("us"))
-    return times.alias(column.name), (f"time column: {unit} since 1970, in UTC",)
+    return give_zone(times.alias(column.name), "UTC"), (f"time column: {unit} since 1970, in UTC",)

@@ -13,6 +13,9 @@ from seqsci.errors import SeqsciError
 BLANK = ("", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?")
 """Texts, in small letters, that stand for a missing value."""
 
+LARGEST = 1e150
+"""The sum of the squares of larger numbers is not finite."""
+
 ADVICE = (
     (r"-?\d{1,3},\d{3}", "write 1234 or 1.234 without a comma, as it can mean either"),
     (r"-?\d{1,3}(,\d{3})+(\.\d*)?", "write it without the commas between thousands"),
@@ -56,6 +59,13 @@ def numbers(raw: Raw, name: str, missing: Sequence[float] = ()) -> tuple[pl.Seri
     if missing:
         found, more = _without_sentinels(found, missing)
         notes += more
+    huge = (found.abs() > LARGEST).fill_null(False)
+    if huge.any():
+        row = int(huge.arg_max() or 0)
+        raise SeqsciError(
+            f"{raw.at(row, name)}: '{column[row]}' is too large to compute with; correct it, leave it blank, or name "
+            "it in data.missing where it stands for a missing value"
+        )
     return found, notes
 
 

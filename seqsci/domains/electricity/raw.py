@@ -61,7 +61,7 @@ def open_raw(source: Any, encoding: str = "utf-8", separator: str = "") -> Raw:
         SeqsciError: not a table, with the line where it breaks.
     """
     if not isinstance(source, (str, Path)):
-        return _from_frame(source)
+        return _numbered(as_polars(source), "the table")
     path = Path(source)
     data = content(path)
     if not data.strip():
@@ -82,13 +82,18 @@ def _from_parquet(data: bytes, origin: str) -> Raw:
     return _numbered(frame, origin)
 
 
-def _from_frame(source: Any) -> Raw:
+def as_polars(source: Any) -> pl.DataFrame:
+    """A frame that narwhals understands; the times of a pandas index become its first column.
+
+    Raises:
+        SeqsciError: no table, or one that cannot be read.
+    """
     import narwhals as nw
 
     try:
         if type(getattr(source, "index", None)).__name__ == "DatetimeIndex":
             source = source.reset_index()
-        frame = nw.from_native(source, eager_only=True).to_polars()
+        frame: pl.DataFrame = nw.from_native(source, eager_only=True).to_polars()
     except TypeError:
         kind = type(source).__name__
         advice = "call .collect() on it first" if kind == "LazyFrame" else "give a polars, pandas or Arrow table"
@@ -96,7 +101,7 @@ def _from_frame(source: Any) -> Raw:
     except Exception as error:  # whatever a foreign library finds wrong with its own table
         detail = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise SeqsciError(f"data: the table cannot be read ({detail[0]}); check its column names and types") from None
-    return _numbered(frame, "the table")
+    return frame
 
 
 def _numbered(frame: pl.DataFrame, origin: str) -> Raw:
@@ -126,7 +131,7 @@ def _decode(data: bytes, origin: str, encoding: str) -> tuple[str, tuple[str, ..
         other = "latin-1" if encoding != "latin-1" else "utf-8"
         raise SeqsciError(
             f"{origin}, line {line}: is not {encoding} text; if this is a table, give its encoding, for "
-            f"example data.encoding {other}, or save it as UTF-8"
+            f"example --data.encoding {other}, or save it as UTF-8"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.catalog import Duplicates, Layout
-from seqsci.domains.electricity.dates import parse_times
+from seqsci.domains.electricity.dates import parse_times, take_zone, zone_of
 from seqsci.domains.electricity.numbers import numbers
 from seqsci.domains.electricity.raw import Raw, open_raw
 from seqsci.errors import SeqsciError, nearest
@@ -27,8 +27,8 @@ MOST_CELLS = 200_000_000
 class Table:
     """What reading found. `frame`: "time" (Datetime us, no zone, rising, unique), then Float64 series.
 
-    NaN where nothing was observed. `lines (N,)` says where each row stood, counted in `unit` of `origin`;
-    `notes` say in plain sentences what was guessed or changed.
+    NaN where nothing was observed. The times are UTC where the file's have a `zone` ("": none). `lines (N,)` says
+    where each row stood, counted in `unit` of `origin`; `notes` say in plain sentences what was guessed or changed.
     """
 
     frame: pl.DataFrame
@@ -37,6 +37,7 @@ class Table:
     unit: str = "line"
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    zone: str = ""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def read(
         layout: "wide" (a column per series) or "long" (a row per series and time: unique_id, ds, y).
         id: long layout, the column that names the series.
         value: long layout, the column of values.
-        columns: read these series only; others may hold anything then.
+        columns: read these series only, each as in `named`; others may hold anything then.
         encoding: of a text file.
         missing: numbers that stand for "not observed".
         duplicates: two different values for one time: "refuse", keep the "first", or take the "mean".
@@ -83,6 +84,13 @@ def read(
     if _is_long(raw, layout, id, value):
         return _read_long(raw, time, id, value, columns, missing, duplicates)
     return _read_wide(raw, time, columns, missing, duplicates)
+
+
+def named(wanted: Iterable[str], known: Collection[str]) -> list[str]:
+    """Names of series: one that is not known and holds commas stands for several, such as "load, heat"."""
+    return [
+        part for name in wanted for part in ([name] if name in known else [part.strip() for part in name.split(",")])
+    ]
 
 
 def _is_long(raw: Raw, layout: Layout, id: str | None, value: str | None) -> bool:
@@ -102,6 +110,7 @@ def _read_wide(
 ) -> Table:
     time, raw = _time_column(raw, time)
     names = [name for name in raw.frame.columns if name != time]
+    columns = None if columns is None else named(columns, names)
     for name in columns or ():
         _require(raw, name, "series", names)
     names = [name for name in names if columns is None or name in columns]
@@ -139,8 +148,10 @@ def _read_long(
         )
     keys = _series_names(raw, id)
     if columns is not None:
+        known = keys.unique().to_list()
+        columns = named(columns, known)
         for name in columns:
-            _require(raw, name, "series", keys.unique().to_list())
+            _require(raw, name, "series", known)
         mask = keys.is_in(list(columns)).to_numpy()
         raw, keys = raw.keep(mask), keys.filter(pl.Series(mask))
     times, notes = parse_times(raw, time)
@@ -166,8 +177,10 @@ def _table(frame: pl.DataFrame, lines: NDArray[np.int64], raw: Raw) -> Table:
         order = frame[""].arg_sort()
         frame, lines = frame[order], lines[order.to_numpy()]
         notes = (*notes, "rows were not in the order of time: sorted")
+    zone = zone_of(frame[""])
     frame = frame.rename({"": "time"}).with_columns(pl.all().exclude("time").fill_null(np.nan))
-    return Table(frame=frame, origin=raw.origin, lines=lines, unit=raw.unit, notes=notes)
+    frame = frame.with_columns(take_zone(frame["time"]))
+    return Table(frame=frame, origin=raw.origin, lines=lines, unit=raw.unit, notes=notes, zone=zone)
 
 
 def _time_column(raw: Raw, given: str | None, avoid: Sequence[str] = ()) -> tuple[str, Raw]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqsci.catalog import Irregular
 from seqsci.data.batch import Sequences
-from seqsci.domains.electricity.read import Table
+from seqsci.domains.electricity.read import Table, named
 from seqsci.domains.electricity.steps import Times, future_times, grid, grid_length, infer_step, parse_step
 from seqsci.errors import SeqsciError, nearest
 
@@ -74,6 +74,7 @@ def sequences(
         tail=int(len(regular) - 1 - place[end - 1]),
         notes=tuple(notes),
         simulated=table.simulated,
+        zone=table.zone,
     )
 
 
@@ -92,6 +93,7 @@ def _blanks(values: Floats, times: Times, channels: Sequence[str]) -> list[str]:
 
 def _choose(table: Table, channels: Sequence[str] | None, covariates: Sequence[str]) -> tuple[list[str], list[str]]:
     """Channels and covariates by name."""
+    channels = None if channels is None else named(channels, table.series)
     for role, names in (("covariate", covariates), ("series", channels or ())):
         for i, name in enumerate(names):
             if name not in table.series:

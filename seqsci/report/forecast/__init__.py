@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from seqsci.metrics.intervals import BLOCKS
 from seqsci.report import words
 from seqsci.report.drawing import array
 from seqsci.report.forecast.material import Material, time_text
@@ -21,7 +22,13 @@ SERIES_LISTED = 20
 
 def verdicts(metrics: Metrics) -> list[str]:
     """Numbers are mean squared errors in scaled units."""
-    return words.verdicts(metrics, "no test value was observed")
+    return words.verdicts(metrics, "no test value was observed", _few(metrics))
+
+
+def _few(metrics: Metrics) -> str:
+    block = max(len(metrics["by_step"][metrics["model"]]), metrics["data"]["season"])
+    count = metrics["windows"]["test"]
+    return f"too few test windows for an interval ({count}; it takes {BLOCKS} blocks of {block})"
 
 
 def score_table(metrics: Metrics) -> pl.DataFrame:
@@ -39,14 +46,15 @@ def summary(metrics: Metrics) -> Summary:
     """Scores, verdicts and the coverage of the intervals."""
     simulated = ", simulated data" if metrics["data"]["simulated"] else ""
     coverage = ", ".join(
-        f"{level} % aimed, {100 * value:.1f} % reached" for level, value in metrics["coverage"].items()
+        f"{level} % aimed, {'nothing observed' if value is None else f'{100 * value:.1f} % reached'}"
+        for level, value in metrics["coverage"].items()
     )
     scores = score_table(metrics).iter_rows(named=True)
     return Summary(
         title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
         columns=("method", "MSE", "MAE", "MSE of model less this [95 %]"),
-        rows=[(r["method"], f"{r['mse']:.4f}", f"{r['mae']:.4f}", words.interval_text(r)) for r in scores],
-        sentences=[*verdicts(metrics), f"intervals on test: {coverage}"],
+        rows=[(r["method"], *(words.fixed_text(r[n]) for n in ("mse", "mae")), words.interval_text(r)) for r in scores],
+        sentences=[*verdicts(metrics), *([f"intervals on test: {coverage}"] if coverage else [])],
     )
 
 
@@ -63,7 +71,8 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         verdicts=verdicts(metrics),
         scores=score_table(metrics).to_dicts(),
         series=_series_rows(material),
-        span=[time_text(moment) for moment in material.span[:2]],
+        span=[time_text(moment) + material.clock for moment in material.span[:2]],
+        few=_few(metrics),
     )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.recipe import ForecastRecipe, as_kind
-from seqsci.report.tables import table_path
+from seqsci.report.tables import damage_told, table_path
 from seqsci.runs import Run
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Material:
         self.horizon = self.recipe.data.horizon
         self.long = self.horizon > LONG
         self.past = min(self.recipe.data.context, max(self.horizon // 2 if self.long else 2 * self.horizon, 48))
-        self.rows = pl.scan_parquet(table_path(run, "predictions"))
+        self.rows, self.clock = self._scan()
         tensors, facts = run.load_weights()
         frame = facts["frame"]
         scale = dict(zip(frame["channels"], frame["scale"], strict=True))
@@ -44,6 +44,20 @@ class Material:
             for name, tensor in sorted(tensors.items())
             if name.startswith("conformal.")
         }
+
+    def _scan(self) -> tuple[pl.LazyFrame, str]:
+        """The predictions, and what stands behind their times: those with a zone are shown in UTC."""
+        path = table_path(self.run, "predictions")
+        with damage_told(self.run, "predictions"):
+            rows = pl.scan_parquet(path)
+            kind = rows.collect_schema()["ds"]
+        if getattr(kind, "time_zone", None) is None:
+            return rows, ""
+        return rows.with_columns(pl.col("ds").dt.convert_time_zone("UTC").dt.replace_time_zone(None)), " UTC"
+
+    def _collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        with damage_told(self.run, "predictions"):
+            return rows.collect()
 
     @property
     def endless(self) -> list[int]:
@@ -60,7 +74,7 @@ class Material:
     def span(self) -> tuple[Any, Any, int]:
         """First and last time of the test split's forecasts, and the number of windows."""
         ds, window = pl.col("ds"), pl.col("window")
-        found = self.rows.select(ds.min().alias("first"), ds.max().alias("last"), window.max() + 1).collect()
+        found = self._collect(self.rows.select(ds.min().alias("first"), ds.max().alias("last"), window.max() + 1))
         first, last, count = found.row(0)
         return first, last, int(count)
 
@@ -92,23 +106,23 @@ class Material:
         )
         inside = ((pl.col("y") - pl.col("yhat")).abs() <= pl.col("radius")).mean().alias("share")
         joined = self.rows.drop_nulls("y").join(radius, on=["unique_id", "step"])
-        return joined.group_by("step").agg(inside).sort("step").collect()
+        return self._collect(joined.group_by("step").agg(inside).sort("step"))
 
     def forecasts(self, windows: Iterable[int], series: Iterable[str]) -> pl.DataFrame:
         """The predictions of a few windows and series."""
         chosen = pl.col("window").is_in(list(windows)) & pl.col("unique_id").is_in(list(series))
-        return self.rows.filter(chosen).sort("window", "unique_id", "step").collect()
+        return self._collect(self.rows.filter(chosen).sort("window", "unique_id", "step"))
 
     def truth(self, series: Iterable[str]) -> pl.DataFrame:
         """`unique_id, ds, y` over the test split: the first step of each window, and all of the last."""
         once = (pl.col("step") == 1) | (pl.col("window") == self.span[2] - 1)
         chosen = self.rows.filter(once & pl.col("unique_id").is_in(list(series)))
-        return chosen.select("unique_id", "ds", "y").unique(["unique_id", "ds"]).sort("ds").collect()
+        return self._collect(chosen.select("unique_id", "ds", "y").unique(["unique_id", "ds"]).sort("ds"))
 
     def _errors(self, rows: pl.LazyFrame, *by: str) -> pl.DataFrame:
         scale = pl.LazyFrame({"unique_id": self.targets, "scale": self.scale})
         error = (((pl.col("y") - pl.col("yhat")) / pl.col("scale")) ** 2).mean().alias("error")
-        return rows.drop_nulls("y").join(scale, on="unique_id").group_by(by).agg(error).collect()
+        return self._collect(rows.drop_nulls("y").join(scale, on="unique_id").group_by(by).agg(error))
 
 
 def time_text(moment: Any) -> str:

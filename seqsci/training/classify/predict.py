@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqsci.domains.photometry import LightCurves
+from seqsci.domains.photometry import LightCurves, batches
+from seqsci.domains.photometry.snana import is_fits
 from seqsci.errors import SeqsciError
 from seqsci.files import whole
 from seqsci.metrics import flat_log_loss, soften
@@ -24,6 +27,8 @@ from seqsci.training.classify.rivals import BATCH
 from seqsci.training.fit import load_network
 
 Floats = NDArray[np.float64]
+LARGE, PIECE = 256_000_000, 4000
+"""Bytes from which a file of light curves is streamed, and objects of a piece of it."""
 
 
 def keep(source: Any, folder: Path) -> dict[str, str]:
@@ -37,10 +42,18 @@ def keep(source: Any, folder: Path) -> dict[str, str]:
     return kept
 
 
-def predict(run: Run, data: Any = None, objects: Any = None) -> pl.DataFrame:
+def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None, objects: Any = None) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`."""
-    curves, frame, p = _judged(run, data, objects)
-    return probability_table(curves.objects["object_id"], p, frame.classes)
+    judge = Judge(run)
+    tables, counts, notes = [], Counter[str](), dict[str, None]()
+    for curves in _pieces(judge.recipe, data, objects):
+        tables.append(probability_table(curves.objects["object_id"], judge(curves), judge.frame.classes))
+        counts.update(curves.counts)
+        notes.update(dict.fromkeys(note for note in curves.notes if not _counted(note)))
+    if tell is not None:
+        for note in [*notes, *(f"{name}: {n} dropped" for name, n in counts.items() if ": " in name)]:
+            tell(note)
+    return pl.concat(tables)
 
 
 def flat_log_loss_of(run: Run, data: Any, objects: Any = None) -> float:
@@ -49,29 +62,66 @@ def flat_log_loss_of(run: Run, data: Any, objects: Any = None) -> float:
     Raises:
         SeqsciError: there is none.
     """
-    curves, frame, p = _judged(run, data, objects, labelled=True)
-    codes = {name: code for code, name in enumerate(frame.classes)}
+    judge = Judge(run)
+    curves, _ = load(judge.recipe.data, data, objects=objects)
+    codes = {name: code for code, name in enumerate(judge.frame.classes)}
     truth = np.array([codes.get(name, -1) for name in curves.objects["label"]])
     if not (truth >= 0).any():
-        raise SeqsciError(f"data: no object has a label that the model knows ({', '.join(frame.classes)})")
-    return flat_log_loss(p[truth >= 0], truth[truth >= 0])
+        raise SeqsciError(f"data: no object has a label that the model knows ({', '.join(codes)})")
+    return flat_log_loss(judge(curves)[truth >= 0], truth[truth >= 0])
 
 
-def _judged(run: Run, data: Any, objects: Any, labelled: bool = False) -> tuple[LightCurves, Frame, Floats]:
-    """Light curves (of the run's own data where none are given), the model's memory, and (N, K) probabilities."""
-    run.read_json("metrics.json")  # an unfinished run has no temperature yet, and says so
-    recipe = as_kind(run.recipe, ClassifyRecipe)
-    tensors, facts = run.load_weights()
-    frame = Frame.from_facts(facts["frame"])
+class Judge:
+    """A complete run's model with all that it remembers: light curves -> (N, K) probabilities."""
+
+    def __init__(self, run: Run) -> None:
+        run.read_json("metrics.json")  # an unfinished run has no temperature yet, and says so
+        self.recipe = as_kind(run.recipe, ClassifyRecipe)
+        tensors, facts = run.load_weights()
+        self.frame = Frame.from_facts(facts["frame"])
+        self.units: dict[str, Any] = facts["units"]
+        self.temperature = float(tensors["temperature"])
+        self.network = load_network(self.recipe, make_shape(self.recipe.data, self.frame), run)
+
+    def __call__(self, curves: LightCurves) -> Floats:
+        """(N, K) in the order of `curves.objects`.
+
+        Raises:
+            SeqsciError: fluxes that were treated otherwise than those of the training.
+        """
+        _require_units(curves, self.units)
+        rows = self.frame.rows(inputs(curves, self.recipe.data, self.frame.bands), [None] * len(curves.objects))
+        logits = task.predict(self.network, everything(rows).batches(BATCH), len(self.frame.classes))
+        return soften(logits, self.temperature)
+
+
+def _pieces(recipe: ClassifyRecipe, data: Any, objects: Any) -> Iterator[LightCurves]:
+    """Light curves of new data, all at once or, of a large long file, some thousands of objects at a time."""
     settings = recipe.data
-    if data is not None and not labelled:
+    if data is not None:
         settings = replace(settings, label=None, count=None, parts=())  # new objects need no class
-    curves, _ = load(settings, data, objects=objects)
-    _require_units(curves, facts["units"])
-    rows = frame.rows(inputs(curves, recipe.data, frame.bands), [None] * len(curves.objects))
-    network = load_network(recipe, make_shape(recipe.data, frame), run)
-    logits = task.predict(network, everything(rows).batches(BATCH), len(frame.classes))
-    return curves, frame, soften(logits, float(tensors["temperature"]))
+    path = Path(data) if isinstance(data, str | Path) else None
+    if path is None or not path.is_file() or path.stat().st_size < LARGE or is_fits(path):
+        yield load(settings, data, objects=objects)[0]
+        return
+    pieces = batches(
+        path,
+        PIECE,
+        objects,
+        columns=settings.columns or None,
+        band=settings.band,
+        zeropoint=settings.zeropoint,
+        minimum=settings.minimum,
+    )
+    for curves in pieces:
+        stated = {k: getattr(settings, k) for k in ("mw_corrected", "difference")}
+        units = replace(curves.units, **{k: v for k, v in stated.items() if v is not None})
+        yield replace(curves, units=units)
+
+
+def _counted(note: str) -> bool:
+    """Whether a note only repeats an entry of `counts`, which are added up over the pieces."""
+    return note.endswith(" dropped")
 
 
 def _require_units(curves: LightCurves, trained: dict[str, Any]) -> None:

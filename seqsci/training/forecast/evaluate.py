@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from seqsci.domains import electricity
 from seqsci.files import whole
 from seqsci.metrics import block_bootstrap, conformal_radius
 from seqsci.models.baselines import Ridge, last_value, seasonal_naive
@@ -102,14 +103,16 @@ def _summary(result: Score) -> dict[str, float]:
 def _compare(model: Score, rival: Score, recipe: ForecastRecipe, prepared: Prepared) -> dict[str, Any]:
     """`difference` is the model's MSE less the baseline's: above 0 the model is worse."""
     gap = model.by_window - rival.by_window
-    interval = _interval(gap, recipe, prepared)
-    return {**_summary(rival), "difference": float(gap.mean()), "difference_interval": interval}
+    seen = gap[np.isfinite(gap)]
+    mean = float(seen.mean()) if len(seen) else float("nan")
+    return {**_summary(rival), "difference": mean, "difference_interval": _interval(gap, recipe, prepared)}
 
 
 def _interval(losses: Floats, recipe: ForecastRecipe, prepared: Prepared) -> list[float]:
+    """Of the windows in which anything was observed; [NaN, NaN] of too few."""
     block = max(prepared.shape.horizon, prepared.frame.season)
-    settings = recipe.evaluate
-    return list(block_bootstrap(losses, block, resamples=settings.resamples, seed=recipe.train.seed))
+    settings, seen = recipe.evaluate, losses[np.isfinite(losses)]
+    return list(block_bootstrap(seen, block, resamples=settings.resamples, seed=recipe.train.seed))
 
 
 def _coverage(error: Floats, radius: Floats, seen: NDArray[np.bool_]) -> float:
@@ -130,6 +133,7 @@ def _units(prepared: Prepared, model: Score, rivals: dict[str, Score]) -> dict[s
 
 def _data_facts(prepared: Prepared) -> dict[str, Any]:
     times, splits = prepared.sequences.times, prepared.splits
+    clock = " UTC" if prepared.frame.zone else ""
     rows = {name: list(getattr(splits, name)) for name in ("train", "val", "test")}
     return {
         **{key: prepared.origin.get(key) for key in ("name", "sha256")},
@@ -137,7 +141,7 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
         "step": prepared.frame.step,
         "season": prepared.frame.season,
         "rows": rows,
-        "begins": {name: str(times[first]).replace("T", " ")[:19] for name, (first, _) in rows.items()},
+        "begins": {name: str(times[first]).replace("T", " ")[:19] + clock for name, (first, _) in rows.items()},
         "targets": list(prepared.frame.targets),
         "channels": list(prepared.frame.channels),
         "notes": list(prepared.sequences.notes),
@@ -154,7 +158,7 @@ def _write_predictions(run: Run, prepared: Prepared, forecast: NDArray[np.float3
     frame = pl.DataFrame(
         {
             "window": np.repeat(np.arange(windows, dtype=np.int32), horizon * outputs),
-            "ds": np.repeat(times[rows].reshape(-1), outputs),
+            "ds": electricity.give_zone(pl.Series(np.repeat(times[rows].reshape(-1), outputs)), prepared.frame.zone),
             "step": np.tile(np.repeat(np.arange(1, horizon + 1, dtype=np.int16), outputs), windows),
             "series": np.tile(np.arange(outputs, dtype=np.uint32), windows * horizon),
             "y": prepared.frame.raw(np.where(seen, truth, np.nan)).astype(np.float32).reshape(-1),

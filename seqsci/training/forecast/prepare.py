@@ -21,22 +21,28 @@ from seqsci.domains import electricity
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.baselines import Span
 from seqsci.recipe import ForecastData, ForecastRecipe
+from seqsci.recipe.trees import plain
 from seqsci.tasks.forecast import ForecastTask
 
 Floats = NDArray[np.float64]
+
+FARTHEST = 1e15
+"""Largest scaled value: the network and its loss are computed in single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """What a trained model must remember of its data to read new files: stored beside the weights.
 
-    `channels` are read and `targets` forecast; `mean (C,)` and `scale (C,)` are those of the training rows.
+    `channels` are read and `targets` forecast; `zone` is that of the times, "" for none; `mean (C,)` and `scale (C,)`
+    are those of the training rows.
     """
 
     channels: tuple[str, ...]
     targets: tuple[str, ...]
     covariates: tuple[str, ...]
     step: str
+    zone: str
     season: int
     mean: Floats
     scale: Floats
@@ -51,6 +57,7 @@ class Frame:
     def table(self, sequences: Sequences) -> Table:
         """Scale, fill and add calendar marks."""
         scaled = (self._pick(sequences) - self.mean) / self.scale
+        _require_near(scaled, self.channels, sequences.times)
         return Table(
             values=torch.from_numpy(fill_forward(scaled)),
             observed=torch.from_numpy(~np.isnan(scaled)),
@@ -62,6 +69,7 @@ class Frame:
         """(N, T) calendar marks, then scaled covariates."""
         calendar = electricity.calendar_marks(times, self.step)
         covariates = (known - self.known_mean) / self.known_scale
+        _require_near(covariates, self.covariates, times)
         return torch.from_numpy(np.concatenate([calendar, covariates], axis=1).astype(np.float32))
 
     def raw(self, scaled: NDArray[Any]) -> NDArray[Any]:
@@ -85,6 +93,7 @@ class Frame:
             targets=tuple(facts["targets"]),
             covariates=tuple(facts["covariates"]),
             step=facts["step"],
+            zone=facts.get("zone", ""),
             season=facts["season"],
             mean=array("mean"),
             scale=array("scale"),
@@ -116,7 +125,7 @@ class Prepared:
 
     def facts(self) -> dict[str, Any]:
         """What must be remembered to read new data."""
-        return {"frame": self.frame.facts(), "marks": self.shape.marks}
+        return {"frame": self.frame.facts(), "shape": shape_facts(self.shape)}
 
     def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Batch]:
         """Batches of windows."""
@@ -158,20 +167,21 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     """
     data = recipe.data
     named = data.inputs == "target" and data.target != "all"
-    wanted = _names(data.target) if named else None
+    wanted = [data.target] if named else None
     sequences, origin = load(data, data.name if source is None else source, wanted)
     targets = _targets(data.target, sequences.channels)
     channels = sequences.channels if data.inputs == "all" else targets
     observed_rows = len(sequences.values) - sequences.tail
     rows = _split(data, origin, sequences.times[:observed_rows])
     train = slice(*rows.train)
-    mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]])
-    known_mean, known_scale = _fit_scaler(sequences.known[train])
+    mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]], channels)
+    known_mean, known_scale = _fit_scaler(sequences.known[train], sequences.known_names)
     frame = Frame(
         channels=channels,
         targets=targets,
         covariates=sequences.known_names,
         step=sequences.step,
+        zone=sequences.zone,
         season=recipe.evaluate.season or electricity.season(sequences.step),
         mean=mean,
         scale=scale,
@@ -183,9 +193,10 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
         name: Windows(table, getattr(rows, name), data.context, data.horizon) for name in ("train", "val", "test")
     }
     require_windows({k: w.count for k, w in windows.items()}, observed_rows, data.context, data.horizon)
+    notes = (*sequences.notes, *_never_observed(frame, table, rows))
     shape = make_shape(data, frame, table.marks.shape[1])
     return Prepared(
-        sequences=sequences,
+        sequences=replace(sequences, notes=notes),
         origin=origin,
         frame=frame,
         table=table,
@@ -208,19 +219,29 @@ def make_shape(data: ForecastData, frame: Frame, marks: int) -> Shape:
     )
 
 
+def shape_facts(shape: Shape) -> dict[str, Any]:
+    """Plain values for the weights' metadata."""
+    facts: dict[str, Any] = plain(vars(shape))
+    return facts
+
+
 def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tuple[Batch, NDArray[np.generic]]:
     """The window past the last observation of a new file, and the H times that it forecasts.
 
     Raises:
-        SeqsciError: another time step, too few rows, or covariates that do not reach over the horizon.
+        SeqsciError: too few rows, a series without a value in them, or covariates that do not reach over the horizon.
     """
-    if sequences.step != frame.step:
-        raise SeqsciError(
-            f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
-        )
     end = len(sequences.values) - sequences.tail
     if end < data.context:
         raise SeqsciError(f"data: {end} rows are too few, the model needs the last {data.context}")
+    table = frame.table(sequences)
+    seen = table.observed[end - data.context : end].any(0).tolist()
+    blank = [name for name, known in zip(frame.channels, seen, strict=True) if not known]
+    if blank:
+        raise SeqsciError(
+            f"data: the last {data.context} rows hold no value of series {', '.join(blank)}, and a forecast reads no "
+            f"others; fill it in"
+        )
     times = electricity.future_times(sequences.times[end - 1], frame.step, data.horizon)
     known = sequences.known[end : end + data.horizon]
     if frame.covariates and len(known) < data.horizon:
@@ -229,7 +250,24 @@ def future_window(frame: Frame, sequences: Sequences, data: ForecastData) -> tup
             f"forecast: add rows with the series blank; {len(known)} are there"
         )
     known = known if frame.covariates else np.zeros((data.horizon, 0))
-    return last_window(frame.table(sequences), end, data.context, frame.marks(times, known)), times
+    return last_window(table, end, data.context, frame.marks(times, known)), times
+
+
+def load_new(data: ForecastData, source: Any, frame: Frame) -> Sequences:
+    """Read new data for a trained model.
+
+    Raises:
+        SeqsciError: another time step, or times with a zone beside times without.
+    """
+    sequences, _ = load(data, source, frame.channels)
+    if sequences.step != frame.step:
+        raise SeqsciError(
+            f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
+        )
+    if bool(sequences.zone) != bool(frame.zone):
+        now, before = (f"are in {z}" if z else "have no time zone" for z in (sequences.zone, frame.zone))
+        raise SeqsciError(f"data: its times {now}, those of the training {before}; give them in the same way")
+    return sequences
 
 
 def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None) -> tuple[Sequences, dict[str, Any]]:
@@ -254,17 +292,13 @@ def load(data: ForecastData, source: Any, channels: Sequence[str] | None = None)
 def _targets(target: str, channels: Sequence[str]) -> tuple[str, ...]:
     if target == "all":
         return tuple(channels)
-    names = _names(target)
+    names = tuple(electricity.named([target], channels))
     for name in names:
         if name not in channels:
             raise SeqsciError(f"data.target: no series '{name}'{nearest(name, channels)}")
     if len(set(names)) < len(names):
         raise SeqsciError(f"data.target: a series stands twice in '{target}'")
     return names
-
-
-def _names(target: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in target.split(","))
 
 
 def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic]) -> Splits:
@@ -278,7 +312,36 @@ def _split(data: ForecastData, origin: dict[str, Any], times: NDArray[np.generic
     return split_rules.fractions(0.7, 0.1, 0.2, len(times))
 
 
-def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
+def _require_near(scaled: Floats, names: Sequence[str], times: NDArray[np.generic]) -> None:
+    """Refuse what single precision could not square and add up."""
+    far = np.abs(scaled) > FARTHEST
+    if far.any():
+        row, j = (int(i[0]) for i in np.nonzero(far))
+        when = str(times[row]).replace("T", " ")[:19]
+        raise SeqsciError(
+            f"data, series {names[j]}: its value at {when} lies {abs(scaled[row, j]):.1g} standard deviations of the "
+            f"training rows from their mean; correct it, or leave it blank"
+        )
+
+
+def _never_observed(frame: Frame, table: Table, rows: Splits) -> list[str]:
+    """A sentence on each series of which a later split holds no value.
+
+    Raises:
+        SeqsciError: validation holds none at all, so that nothing could be chosen on it.
+    """
+    notes = []
+    effects = {"validation": "its intervals are without end", "test": "it has no score"}
+    for split, (first, end) in {"validation": rows.val, "test": rows.test}.items():
+        blank = (~table.observed[first:end, table.outputs].any(0)).tolist()
+        if split == "validation" and all(blank):
+            raise SeqsciError("data: no validation row holds a value of the series to forecast; move data.split")
+        names = [name for name, never in zip(frame.targets, blank, strict=True) if never]
+        notes += [f"series {name}: never observed in the {split} rows, {effects[split]}" for name in names]
+    return notes
+
+
+def _fit_scaler(rows: Floats, names: Sequence[str]) -> tuple[Floats, Floats]:
     """Mean and standard deviation (ddof 0) of the observed entries; a constant channel keeps its scale."""
     if rows.shape[1] == 0:
         return np.zeros(0), np.ones(0)
@@ -287,8 +350,8 @@ def _fit_scaler(rows: Floats) -> tuple[Floats, Floats]:
     empty = np.isnan(rows).all(axis=0)
     if empty.any():
         raise SeqsciError(
-            f"data: series number {int(np.argmax(empty)) + 1} has no value in the training rows; "
-            f"leave it out with data.target, or move the split"
+            f"data: series {names[int(np.argmax(empty))]} has no value in the training rows; "
+            f"leave it out with data.target, or move data.split"
         )
     scaler = StandardScaler().fit(rows)
     return scaler.mean_, scaler.scale_
