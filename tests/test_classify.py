@@ -94,7 +94,7 @@ def test_the_command_on_own_files_and_on_new_objects(
     survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    flags = [f"--{path}={json.dumps(value)}" for path, value in FRAME.items()]
+    flags = [f"--{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in FRAME.items()]
     files = ["--data", str(survey / "curves.csv"), "--objects", str(survey / "objects.csv"), "--label", "kind"]
     with pytest.raises(SystemExit) as end:
         main(["classify", *files, *flags])

@@ -28,7 +28,8 @@ class Block(nn.Module):
     def __init__(self, settings: T2Settings) -> None:
         super().__init__()
         width, inner = settings.width, settings.feedforward
-        self.attention = ExactAttention(width, settings.heads)
+        # Published, the network sees bare fluxes, and some are ten thousand times the others.
+        self.attention = ExactAttention(width, settings.heads, plain=settings.embedding == "published")
         self.feedforward = nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Linear(inner, width))
         self.norm1, self.norm2 = nn.LayerNorm(width, EPSILON), nn.LayerNorm(width, EPSILON)
         self.dropout = nn.Dropout(settings.dropout)

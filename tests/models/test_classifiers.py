@@ -16,6 +16,7 @@ from seqsci.data.batch import Batch, SequenceShape
 from seqsci.errors import SeqsciError
 from seqsci.models import settings as known_settings
 from seqsci.models.settings import T2Settings
+from seqsci.nn.attention import ExactAttention
 from seqsci.nn.head import build
 
 SHAPE = SequenceShape(context=20, channels=3, times=2, kinds=6, static=4, classes=5)
@@ -168,3 +169,21 @@ def test_published_t2_by_hand() -> None:
 def test_published_t2_wants_a_grid() -> None:
     with pytest.raises(SeqsciError, match=r"data\.input gp"):
         build("classify", T2Settings(embedding="published"), SHAPE)
+
+
+def test_published_t2_learns_from_fluxes_of_any_size() -> None:
+    """Of scores beyond 10^7 torch's fused attention gives gradients that are not finite."""
+    torch.manual_seed(0)
+    network = build("classify", T2Settings(embedding="published"), PAPER)
+    given = batch([100] * 8, PAPER)
+    F.cross_entropy(network(replace(given, values=given.values * 1e5)), given.target).backward()
+    assert all(bool(p.grad.isfinite().all()) for p in network.parameters())
+
+
+def test_plain_attention_is_exact_attention() -> None:
+    torch.manual_seed(0)
+    fused, plain = ExactAttention(32, 4), ExactAttention(32, 4, plain=True)
+    plain.load_state_dict(fused.state_dict())
+    x, mask = torch.randn(3, 9, 32), torch.arange(9) < torch.tensor([9, 4, 0])[:, None]
+    for key_mask in (None, mask):
+        torch.testing.assert_close(plain(x, x, key_mask), fused(x, x, key_mask), rtol=1e-5, atol=1e-6)
