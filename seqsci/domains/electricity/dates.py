@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from seqsci.domains.electricity.raw import Raw
@@ -86,10 +88,16 @@ def take_zone(times: pl.Series) -> pl.Series:
     return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone_of(times) else times
 
 
+def spoken(zone: str) -> str:
+    """A zone as people say it: Etc/GMT-2 lies two hours before UTC."""
+    match = re.fullmatch(r"Etc/GMT([+-])(\d+)", zone)
+    return f"UTC{'-' if match[1] == '+' else '+'}{int(match[2]):02d}:00" if match else zone
+
+
 def _zone_notes(zone: str) -> tuple[str, ...]:
     if zone in ("", "UTC"):
         return ()
-    return (f"time column: in {zone}; times are told in UTC, forecasts given in {zone}",)
+    return (f"time column: in {spoken(zone)}; times are told in UTC, forecasts given in {spoken(zone)}",)
 
 
 def _from_text(raw: Raw, column: pl.Series) -> Times:

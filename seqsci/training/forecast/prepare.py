@@ -265,7 +265,8 @@ def load_new(data: ForecastData, source: Any, frame: Frame) -> Sequences:
             f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
         )
     if bool(sequences.zone) != bool(frame.zone):
-        now, before = (f"are in {z}" if z else "have no time zone" for z in (sequences.zone, frame.zone))
+        zones = (sequences.zone, frame.zone)
+        now, before = (f"are in {electricity.spoken(zone)}" if zone else "have no time zone" for zone in zones)
         raise SeqsciError(f"data: its times {now}, those of the training {before}; give them in the same way")
     return sequences
 
