@@ -161,6 +161,11 @@ def test_a_change_of_the_clock_gives_times_in_utc():
     )
 
 
+def test_dates_of_a_split_are_those_of_the_datas_clock():
+    found = prepared(zoned("Etc/GMT-2"), **{"data.split": "2020-01-05,2020-01-08"})
+    assert str(found.sequences.times[found.splits.val[0]])[:19] == "2020-01-04T22:00:00"
+
+
 def test_a_zone_is_told_as_people_say_it():
     frame = table(50).with_columns(time=pl.col("time").dt.to_string("%Y-%m-%d %H:%M+02:00"))
     sequences, _ = electricity.load(frame)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from seqsci.domains.electricity.raw import Raw
 from seqsci.errors import SeqsciError
@@ -86,6 +88,11 @@ def give_zone(times: pl.Series, zone: str) -> pl.Series:
 def take_zone(times: pl.Series) -> pl.Series:
     """The inverse of `give_zone`."""
     return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone_of(times) else times
+
+
+def on_the_clock(times: NDArray[np.generic], zone: str) -> NDArray[np.generic]:
+    """Times in UTC as the clocks of a zone show them; "" leaves them alone."""
+    return give_zone(pl.Series(times), zone).dt.replace_time_zone(None).to_numpy() if zone else times
 
 
 def spoken(zone: str) -> str:

@@ -172,7 +172,7 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     targets = _targets(data.target, sequences.channels)
     channels = sequences.channels if data.inputs == "all" else targets
     observed_rows = len(sequences.values) - sequences.tail
-    rows = _split(data, origin, sequences.times[:observed_rows])
+    rows = _split(data, origin, electricity.on_the_clock(sequences.times[:observed_rows], sequences.zone))
     train = slice(*rows.train)
     mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]], channels)
     known_mean, known_scale = _fit_scaler(sequences.known[train], sequences.known_names)
