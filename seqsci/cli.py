@@ -69,7 +69,8 @@ def forecast(
     """
     from seqsci.recipe import resolve
 
-    changes = _changes(set, {"data.horizon": horizon, "data.target": target, "train.seed": seed})
+    named = {"data.name": data, "model.name": model}
+    changes = _changes(set, {**named, "data.horizon": horizon, "data.target": target, "train.seed": seed})
     resolved, note = resolve("forecast", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -109,7 +110,8 @@ def classify(
     """
     from seqsci.recipe import resolve
 
-    changes = _changes(set, {"data.objects": objects, "data.label": label, "train.seed": seed})
+    named = {"data.name": data, "model.name": model}
+    changes = _changes(set, {**named, "data.objects": objects, "data.label": label, "train.seed": seed})
     resolved, note = resolve("classify", data=data, model=model, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     _train(resolved, runs)
@@ -218,7 +220,7 @@ def tune(
     """
     from seqsci.recipe import read, resolve
 
-    changes = _changes(set, {"data.horizon": horizon, "data.target": target})
+    changes = _changes(set, {"data.name": data, "data.horizon": horizon, "data.target": target})
     resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {_outline(resolved)}", flush=True)
     given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]

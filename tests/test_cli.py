@@ -62,6 +62,7 @@ REFUSED = {
     "forecast --train.lr fast": "train.lr: input should be a valid number",
     "forecast --train.lr 1 --train.lr 2": "--train.lr: stands twice, with 1 and 2; keep one of them",
     "forecast --seed 1 --train.seed 2": "--train.seed: stands twice",
+    "forecast --data a.csv --data.name b.csv": "--data.name: stands twice, with b.csv and a.csv",
     "forecast --seed 4294967296": "train.seed: input should be less than 4294967296",
     "tune forecast/informer --target zone_nort --data.context 24 --model.label_length 12": "did you mean 'zone_north'?",
     "forecast --horizn 3": "Did you mean --horizon?",

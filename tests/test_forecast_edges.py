@@ -161,6 +161,27 @@ def test_a_change_of_the_clock_gives_times_in_utc():
     )
 
 
+def test_dates_of_a_split_are_those_of_the_datas_clock():
+    found = prepared(zoned("Etc/GMT-2"), **{"data.split": "2020-01-05,2020-01-08"})
+    assert str(found.sequences.times[found.splits.val[0]])[:19] == "2020-01-04T22:00:00"
+
+
+def test_a_zone_is_told_as_people_say_it():
+    frame = table(50).with_columns(time=pl.col("time").dt.to_string("%Y-%m-%d %H:%M+02:00"))
+    sequences, _ = electricity.load(frame)
+    assert "time column: in UTC+02:00; times are told in UTC, forecasts given in UTC+02:00" in sequences.notes
+
+
+def test_times_in_the_index_of_a_pandas_table_are_read():
+    frame = table(50).to_pandas().set_index("time")
+    known, _ = electricity.load(frame)
+    found, _ = electricity.load(frame.set_index(frame.index.to_period("h")))
+    assert known.channels == found.channels == ("load", "heat")
+    assert (known.times == found.times).all()
+    with pytest.raises(seqsci.SeqsciError, match="times are in the index: by reset_index"):
+        electricity.load(frame.set_index(np.arange(50)))
+
+
 def test_times_with_a_zone_and_without_are_not_mixed(aware, sparse):
     with pytest.raises(seqsci.SeqsciError, match="its times have no time zone, those of the training are in Europe"):
         aware.predict(table())

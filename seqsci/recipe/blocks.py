@@ -47,7 +47,7 @@ class ForecastData(Data):
     the last value of the context, or its mean. It helps where the level of a series drifts."""
     split: str = "auto"
     """"auto" (the data set's own, else 0.7,0.1,0.2), three fractions "0.7,0.1,0.2" for training, validation
-    and test, or two dates "2018-01-01,2018-04-01" at which validation and test begin."""
+    and test, or two dates "2018-01-01,2018-04-01" at which validation and test begin, by the clock of the data."""
     time: str | None = None
     """Time column; guessed when not given."""
     layout: Literal["auto", "wide", "long"] = "auto"

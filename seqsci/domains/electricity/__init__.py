@@ -16,7 +16,7 @@ from seqsci import catalog
 from seqsci.catalog import Card, Duplicates, Irregular, Layout, Reading
 from seqsci.data.batch import Sequences
 from seqsci.data.download import content, digest, locate
-from seqsci.domains.electricity.dates import give_zone, take_zone
+from seqsci.domains.electricity.dates import give_zone, on_the_clock, spoken
 from seqsci.domains.electricity.raw import as_polars
 from seqsci.domains.electricity.read import Table, named, read
 from seqsci.domains.electricity.sequences import sequences
@@ -33,11 +33,12 @@ __all__ = [
     "infer_step",
     "load",
     "named",
+    "on_the_clock",
     "read",
     "season",
     "sequences",
     "simulate",
-    "take_zone",
+    "spoken",
 ]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from seqsci.domains.electricity.raw import Raw
 from seqsci.errors import SeqsciError
@@ -86,10 +90,21 @@ def take_zone(times: pl.Series) -> pl.Series:
     return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone_of(times) else times
 
 
+def on_the_clock(times: NDArray[np.generic], zone: str) -> NDArray[np.generic]:
+    """Times in UTC as the clocks of a zone show them; "" leaves them alone."""
+    return give_zone(pl.Series(times), zone).dt.replace_time_zone(None).to_numpy() if zone else times
+
+
+def spoken(zone: str) -> str:
+    """A zone as people say it: Etc/GMT-2 lies two hours before UTC."""
+    match = re.fullmatch(r"Etc/GMT([+-])(\d+)", zone)
+    return f"UTC{'-' if match[1] == '+' else '+'}{int(match[2]):02d}:00" if match else zone
+
+
 def _zone_notes(zone: str) -> tuple[str, ...]:
     if zone in ("", "UTC"):
         return ()
-    return (f"time column: in {zone}; times are told in UTC, forecasts given in {zone}",)
+    return (f"time column: in {spoken(zone)}; times are told in UTC, forecasts given in {spoken(zone)}",)
 
 
 def _from_text(raw: Raw, column: pl.Series) -> Times:

@@ -91,8 +91,9 @@ def as_polars(source: Any) -> pl.DataFrame:
     import narwhals as nw
 
     try:
-        if type(getattr(source, "index", None)).__name__ == "DatetimeIndex":
-            source = source.reset_index()
+        index = type(getattr(source, "index", None)).__name__
+        if index in ("DatetimeIndex", "PeriodIndex"):
+            source = (source.to_timestamp() if index == "PeriodIndex" else source).reset_index()
         frame: pl.DataFrame = nw.from_native(source, eager_only=True).to_polars()
     except TypeError:
         kind = type(source).__name__

@@ -194,8 +194,9 @@ def _time_column(raw: Raw, given: str | None, avoid: Sequence[str] = ()) -> tupl
     named = [small[name] for name in TIME_NAMES if name in small]
     guess = next(iter([*typed, *named]), None) or next((n for n in names if _looks_like_time(raw, n)), None)
     if guess is None:
+        index = " (of a pandas table whose times are in the index: by reset_index)" if raw.unit == "row" else ""
         raise SeqsciError(
-            f"{raw.origin}: no column looks like a time; name it with data.time, or add one; "
+            f"{raw.origin}: no column looks like a time; name it with data.time, or add one{index}; "
             f"columns: {', '.join(names)}"
         )
     return guess, raw.note(f"time column: '{guess}' (guessed)")

@@ -14,6 +14,7 @@ from torch import nn
 
 from seqsci.data.windows import Windows, require_windows
 from seqsci.domains import electricity
+from seqsci.errors import SeqsciError
 from seqsci.files import whole
 from seqsci.recipe import ForecastRecipe, as_kind
 from seqsci.runs import Run
@@ -67,6 +68,8 @@ def mean_squared_error(run: Run, data: Any) -> float:
     batches = list(windows.batches(64))
     truth: NDArray[Any] = np.concatenate([b.target.numpy() for b in batches if b.target is not None])
     seen: NDArray[Any] = np.concatenate([b.target_mask.numpy() for b in batches if b.target_mask is not None])
+    if not seen.any():
+        raise SeqsciError("data: it holds no value of the series to forecast that could be scored; fill some in")
     return task.score(guess, truth, seen, np.ones(truth.shape[-1])).mse
 
 

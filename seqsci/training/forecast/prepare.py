@@ -172,7 +172,7 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
     targets = _targets(data.target, sequences.channels)
     channels = sequences.channels if data.inputs == "all" else targets
     observed_rows = len(sequences.values) - sequences.tail
-    rows = _split(data, origin, sequences.times[:observed_rows])
+    rows = _split(data, origin, electricity.on_the_clock(sequences.times[:observed_rows], sequences.zone))
     train = slice(*rows.train)
     mean, scale = _fit_scaler(sequences.values[train][:, [sequences.channels.index(c) for c in channels]], channels)
     known_mean, known_scale = _fit_scaler(sequences.known[train], sequences.known_names)
@@ -265,7 +265,8 @@ def load_new(data: ForecastData, source: Any, frame: Frame) -> Sequences:
             f"data: its time step is {sequences.step}, the model was trained on {frame.step}; resample the file"
         )
     if bool(sequences.zone) != bool(frame.zone):
-        now, before = (f"are in {z}" if z else "have no time zone" for z in (sequences.zone, frame.zone))
+        zones = (sequences.zone, frame.zone)
+        now, before = (f"are in {electricity.spoken(zone)}" if zone else "have no time zone" for zone in zones)
         raise SeqsciError(f"data: its times {now}, those of the training {before}; give them in the same way")
     return sequences
 
