@@ -150,7 +150,7 @@ class ExactAttention(nn.Module):
     Args:
         width, heads: D and H.
         plain: by plain products, four times slower. torch's fused kernel recomputes its weights from a sum that has lost
-            its digits where scores reach some 10^7, as those of fluxes do: on a CPU its gradient is then not finite.
+            its digits where scores reach some 10^7, as those of fluxes do; its gradient on a CPU is not finite then.
     """
 
     def __init__(self, width: int, heads: int, plain: bool = False) -> None:
