@@ -149,8 +149,8 @@ class ExactAttention(nn.Module):
 
     Args:
         width, heads: D and H.
-        plain: by plain products, four times slower. torch's fused kernel recomputes its weights from a sum that has lost
-            its digits where scores reach some 10^7, as those of fluxes do; its gradient on a CPU is not finite then.
+        plain: by plain products, four times slower. Where scores reach some 10^7, as those of bare fluxes do, torch's
+            fused kernel has lost the digits that its gradient needs: on a CPU it is not finite then.
     """
 
     def __init__(self, width: int, heads: int, plain: bool = False) -> None:
