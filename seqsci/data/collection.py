@@ -79,3 +79,8 @@ class Collection(Dataset[Batch]):
         """All sequences, the short ones first; `index` says which."""
         for part in torch.split(self.lengths.argsort(stable=True), size):
             yield self.__getitems__(part.tolist())
+
+
+def everything(rows: Rows) -> Collection:
+    """All sequences."""
+    return Collection(rows, np.arange(len(rows)))

@@ -9,12 +9,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from seqsci.data.collection import Rows
+from seqsci.data.collection import Rows, everything
 from seqsci.domains.photometry import LightCurves, first_and_last_detection
 from seqsci.files import whole
 from seqsci.recipe import ClassifyRecipe
 from seqsci.runs import Run
-from seqsci.training.classify.prepare import Prepared, everything, inputs
+from seqsci.training.classify.inputs import inputs
+from seqsci.training.classify.prepare import Prepared
 
 MISTAKES, RIGHT = 6, 6
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seqsci.data.collection import everything
 from seqsci.domains.photometry import LightCurves, batches
 from seqsci.domains.photometry.snana import is_fits
 from seqsci.errors import SeqsciError
@@ -22,7 +23,8 @@ from seqsci.recipe import ClassifyRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.tasks import classify as task
 from seqsci.training.classify.evaluate import probability_table
-from seqsci.training.classify.prepare import Frame, everything, inputs, load, make_shape
+from seqsci.training.classify.frame import Frame, make_shape
+from seqsci.training.classify.inputs import inputs, load
 from seqsci.training.classify.rivals import BATCH
 from seqsci.training.fit import load_network
 

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsci import recipe as recipes
+from seqsci.data.collection import everything
 from seqsci.domains.photometry import LightCurves
 from seqsci.metrics import soften, temperature
 from seqsci.models.boosting import Boosting, class_prior
 from seqsci.recipe import ClassifyRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.tasks.classify import predict
-from seqsci.training.classify.prepare import Prepared, everything, feature_table, inputs, prepare
+from seqsci.training.classify.inputs import feature_table, inputs
+from seqsci.training.classify.prepare import Prepared, prepare
 from seqsci.training.fit import Fitted, fit, load_network
 
 Floats = NDArray[np.float64]
