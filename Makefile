@@ -15,11 +15,12 @@ PIPFLAGS ?=
 demo: .venv/.ready
 	$(BIN)/seqsci forecast --data demo-electricity --model informer
 
+# Two tests at a time, each on one thread: small networks gain nothing from a second one.
 test: .venv/.ready
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: .venv/.ready
-	$(BIN)/python -m pytest -q -m "not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not gpu"
 
 # The Triton kernels on this machine's GPU; PIPFLAGS must bring a CUDA build of torch.
 test-gpu: .venv/.ready

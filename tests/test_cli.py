@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from seqsci.cli import _dotted, main
+from seqsci.cli import dotted, main
 from seqsci.files import whole
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
@@ -44,7 +44,7 @@ def test_import_is_light():
 
 
 def test_dotted_flags():
-    assert _dotted(["--train.lr", "1e-4", "--model.layers=3", "--data", "x.csv"]) == [
+    assert dotted(["--train.lr", "1e-4", "--model.layers=3", "--data", "x.csv"]) == [
         "--set",
         "train.lr=1e-4",
         "--set",

@@ -9,7 +9,7 @@ import pytest
 
 import seqsci
 from seqsci.api import plan, start
-from seqsci.cli import _csv, _other_data
+from seqsci.cli.jobs import csv, other_data
 from seqsci.data.batch import Shape
 from seqsci.domains import electricity
 from seqsci.nn.head import build
@@ -145,7 +145,7 @@ def test_a_forecast_has_the_zone_of_its_data(aware, zone, tmp_path):
     # A text only tells the distance from UTC, and no zone stands for one that changes.
     assert again["ds"].dtype.time_zone == ("Etc/GMT-1" if zone == "Europe/Berlin" else zone)
     assert again.with_columns(found["ds"]).equals(found)
-    assert f"T{begin:%H}:00:00.000000{ZONES[zone]}," in _csv(again)
+    assert f"T{begin:%H}:00:00.000000{ZONES[zone]}," in csv(again)
     pandas = aware.predict(frame.to_pandas().set_index("time"))
     assert str(pandas["ds"].dt.tz) == zone
 
@@ -203,9 +203,9 @@ def test_repeating_a_run_on_other_data_is_said(tmp_path):
     table().write_csv(path)
     recipe, _ = plan("forecast", path, settings=TINY)
     first, second = (start(recipe, tmp_path) for _ in range(2))
-    assert _other_data(second, first.folder) == _other_data(second, tmp_path) == _other_data(second, None) == []
+    assert other_data(second, first.folder) == other_data(second, tmp_path) == other_data(second, None) == []
     table(261).write_csv(path)
-    (note,) = _other_data(start(first.recipe, tmp_path), first.folder)
+    (note,) = other_data(start(first.recipe, tmp_path), first.folder)
     assert note.startswith(f"not the same as that of {first.folder}: it has changed")
 
 

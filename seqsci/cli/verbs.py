@@ -5,15 +5,12 @@ torch takes seconds to import, so it is imported inside a verb's body, never for
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
+from seqsci.cli import jobs
 from seqsci.errors import SeqsciError
 
 HELP = """Time series and scientific sequences through one zoo of sequence models.
@@ -70,10 +67,10 @@ def forecast(
     from seqsci.recipe import resolve
 
     named = {"data.name": data, "model.name": model}
-    changes = _changes(set, {**named, "data.horizon": horizon, "data.target": target, "train.seed": seed})
+    changes = jobs.changes(set, {**named, "data.horizon": horizon, "data.target": target, "train.seed": seed})
     resolved, note = resolve("forecast", data=data, model=model, recipe=recipe, changes=changes)
-    print(f"{note}: {_outline(resolved)}", flush=True)
-    _train(resolved, runs)
+    print(f"{note}: {jobs.outline(resolved)}", flush=True)
+    jobs.train(resolved, runs)
 
 
 @app.command(help_epilogue=SETTINGS)
@@ -111,10 +108,10 @@ def classify(
     from seqsci.recipe import resolve
 
     named = {"data.name": data, "model.name": model}
-    changes = _changes(set, {**named, "data.objects": objects, "data.label": label, "train.seed": seed})
+    changes = jobs.changes(set, {**named, "data.objects": objects, "data.label": label, "train.seed": seed})
     resolved, note = resolve("classify", data=data, model=model, recipe=recipe, changes=changes)
-    print(f"{note}: {_outline(resolved)}", flush=True)
-    _train(resolved, runs)
+    print(f"{note}: {jobs.outline(resolved)}", flush=True)
+    jobs.train(resolved, runs)
 
 
 @app.command(name="run", help_epilogue=SETTINGS)
@@ -132,7 +129,7 @@ def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> Non
 
     resolved = build({k: v for k, v in read(str(recipe)).items() if k != "horizons"})
     changes = parse_changes(set)
-    _train(resolved.with_(changes) if changes else resolved, runs, recipe.parent)
+    jobs.train(resolved.with_(changes) if changes else resolved, runs, recipe.parent)
 
 
 @app.command
@@ -143,7 +140,7 @@ def resume(run: RunFolder) -> None:
     found = Run.open(run)
     if found.complete:
         print(f"{run} is complete; nothing to do")
-    _finish(found)
+    jobs.finish(found)
 
 
 @app.command
@@ -164,16 +161,16 @@ def predict(run: RunFolder, *, data: str | None = None, objects: str | None = No
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
-    table = open_run(run).predict(data, objects, tell=_tell)
+    table = open_run(run).predict(data, objects, tell=jobs.tell)
     if output is None:
-        print(_csv(table), end="")
+        print(jobs.csv(table), end="")
         return
     with whole(output) as path:
         if output.suffix == ".csv":
-            path.write_text(_csv(table), encoding="utf-8")
+            path.write_text(jobs.csv(table), encoding="utf-8")
         else:
             table.write_parquet(path)
-    print(f"{output}: {_contents(table)}")
+    print(f"{output}: {jobs.contents(table)}")
 
 
 @app.command
@@ -220,13 +217,13 @@ def tune(
     """
     from seqsci.recipe import read, resolve
 
-    changes = _changes(set, {"data.name": data, "data.horizon": horizon, "data.target": target})
+    changes = jobs.changes(set, {"data.name": data, "data.horizon": horizon, "data.target": target})
     resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
-    print(f"{note}: {_outline(resolved)}", flush=True)
+    print(f"{note}: {jobs.outline(resolved)}", flush=True)
     given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]
     if given:
         print(f"not searched, as it is given: {', '.join(given)}", flush=True)
-    _require_data(resolved)
+    jobs.require_data(resolved)
     from seqsci.tune import tune as sweep
 
     found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
@@ -317,166 +314,3 @@ def check(file: Path) -> None:
     from seqsci.data import download
 
     print(download.check_file(file).sentence)
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 2 refused input or place, 130 interrupted, 141 nobody reads on."""
-    tokens = _dotted(list(sys.argv[1:] if arguments is None else arguments))
-    try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _leave_quietly()
-    except OSError as problem:
-        _refuse(_told(problem))
-    except CycloptsError as problem:
-        _refuse(" ".join(str(problem).split()))
-    except SeqsciError as problem:
-        _refuse(str(problem))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0)
-
-
-def _leave_quietly() -> NoReturn:
-    """What is still to be printed goes nowhere: Python would complain of the closed pipe when it ends."""
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(141)
-
-
-def _told(problem: OSError) -> str:
-    """What the disk refuses, in a sentence."""
-    if problem.filename is None or problem.errno is None:
-        return " ".join(str(problem).split())
-    full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    advice = "make room and try again; `seqsci resume` goes on with a run" if full else "choose another place"
-    return f"{problem.filename}: {(problem.strerror or 'refused').lower()}; {advice}"
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"seqsci: {sentence}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _dotted(tokens: list[str]) -> list[str]:
-    """`--train.lr 1e-4` and `--train.lr=1e-4` -> `--set train.lr=1e-4`."""
-    rewritten: list[str] = []
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        name, equals, value = token.partition("=")
-        position += 1
-        if not (name.startswith("--") and "." in name):
-            rewritten.append(token)
-            continue
-        if not equals:
-            if position == len(tokens) or tokens[position].startswith("--"):
-                _refuse(f"{name} needs a value, such as {name} 1")
-            value = tokens[position]
-            position += 1
-        rewritten += ["--set", f"{name[2:]}={value}"]
-    return rewritten
-
-
-def _outline(recipe: Any) -> str:
-    from seqsci import catalog
-
-    data, model = recipe.data, recipe.model
-    if recipe.task == "forecast":
-        what = f"context {data.context}, horizon {data.horizon}, target {data.target}"
-    else:
-        what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
-    return f"{model.name} on {catalog.label(data.name)}, {what}"
-
-
-def _csv(table: Any) -> str:
-    """The table as text; times with a zone end in their distance from UTC."""
-    aware = "ds" in table.columns and table["ds"].dtype.time_zone is not None
-    return str(table.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z" if aware else None))
-
-
-def _contents(table: Any) -> str:
-    """A predicted table in some words."""
-    if "unique_id" not in table.columns:
-        return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
-    return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
-
-
-def _changes(dotted: Sequence[str], short: dict[str, Any]) -> dict[str, Any]:
-    """Dotted flags and those with short names, by path."""
-    from seqsci.recipe import parse_changes
-
-    changes = parse_changes(dotted)
-    for path, value in short.items():
-        if value is not None and path in changes:
-            raise SeqsciError(f"--{path}: stands twice, with {changes[path]} and {value}; keep one of them")
-        if value is not None:
-            changes[path] = value
-    return changes
-
-
-def _tell(note: str) -> None:
-    """What reading has found out, apart from the table that is printed."""
-    print(f"data: {note}", file=sys.stderr, flush=True)
-
-
-def _train(recipe: Any, runs: Path, before: Path | None = None) -> None:
-    """Make a run and finish it; `before` is the folder of the run that it may repeat."""
-    _require_data(recipe)
-    from seqsci.api import start
-
-    run = start(recipe, runs)
-    for note in [*run.read_json("data.json")["notes"], *_other_data(run, before)]:
-        print(f"data: {note}", flush=True)
-    _finish(run)
-
-
-def _require_data(recipe: Any) -> None:
-    """Refuse a name that means no data before torch is imported."""
-    from seqsci import catalog
-
-    if recipe.task == "forecast":  # light curves may lie in several files
-        catalog.find(recipe.data.name)
-
-
-def _other_data(run: Any, before: Path | None) -> list[str]:
-    """A note where a run that is repeated read other data."""
-    from seqsci.runs import Run
-
-    if before is None or not (before / "data.json").is_file():
-        return []
-    if Run(before).read_json("data.json").get("sha256") == run.read_json("data.json")["sha256"]:
-        return []
-    return [f"not the same as that of {before}: it has changed, or another was named; scores cannot be compared"]
-
-
-def _finish(run: Any) -> None:
-    from seqsci.api import finish
-    from seqsci.training.callbacks import Interrupted
-
-    try:
-        result = finish(run)
-    except (Interrupted, KeyboardInterrupt):
-        print(f"interrupted; go on with: seqsci resume {run.folder}", file=sys.stderr)
-        sys.exit(130)
-    _show(result)
-
-
-def _show(result: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from seqsci.report import summary
-
-    told = summary(result.metrics)
-    table = Table(title=told.title, title_justify="left")
-    for place, column in enumerate(told.columns):
-        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
-    for row in told.rows:
-        table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table)
-    for sentence in told.sentences:
-        console.print(sentence, highlight=False)
-    print(f"report: {result.folder / 'report.html'}")

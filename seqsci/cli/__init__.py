@@ -1,0 +1,74 @@
+"""The command line: its door, and what it says when something is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cyclopts import CycloptsError
+
+from seqsci.cli.verbs import app
+from seqsci.errors import SeqsciError
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 2 refused input or place, 130 interrupted, 141 nobody reads on."""
+    tokens = dotted(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_quietly()
+    except OSError as problem:
+        _refuse(_told(problem))
+    except CycloptsError as problem:
+        _refuse(" ".join(str(problem).split()))
+    except SeqsciError as problem:
+        _refuse(str(problem))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _leave_quietly() -> NoReturn:
+    """What is still to be printed goes nowhere: Python would complain of the closed pipe when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(141)
+
+
+def _told(problem: OSError) -> str:
+    """What the disk refuses, in a sentence."""
+    if problem.filename is None or problem.errno is None:
+        return " ".join(str(problem).split())
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "make room and try again; `seqsci resume` goes on with a run" if full else "choose another place"
+    return f"{problem.filename}: {(problem.strerror or 'refused').lower()}; {advice}"
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"seqsci: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+def dotted(tokens: list[str]) -> list[str]:
+    """`--train.lr 1e-4` and `--train.lr=1e-4` -> `--set train.lr=1e-4`."""
+    rewritten: list[str] = []
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        name, equals, value = token.partition("=")
+        position += 1
+        if not (name.startswith("--") and "." in name):
+            rewritten.append(token)
+            continue
+        if not equals:
+            if position == len(tokens) or tokens[position].startswith("--"):
+                _refuse(f"{name} needs a value, such as {name} 1")
+            value = tokens[position]
+            position += 1
+        rewritten += ["--set", f"{name[2:]}={value}"]
+    return rewritten
