@@ -76,7 +76,7 @@ class Boosting:
         self.trees = self.grid[0]
         self.rounds_used, self.val_loss = 0, float("inf")
         self._model: Any = None
-        self._told = np.zeros(0, dtype=bool)
+        self._told: NDArray[np.bool_] = np.zeros(0, dtype=bool)
 
     def fit(self, X_train: Floats, y_train: Ints, X_val: Floats, y_val: Ints, classes: Sequence[str]) -> Boosting:
         """Grow the trees on `X_train (N, F)`, NaN where a feature is not defined, and choose on `X_val`.
@@ -99,7 +99,7 @@ class Boosting:
         if len(np.unique(y_train)) < 2 or not len(y_val):
             raise SeqsciError("train: one class alone, or none of its classes in val; give both sets several classes")
         # scikit-learn 1.9 stops at a column without a single number.
-        self._told = ~np.isnan(X_train).all(0)
+        self._told = np.asarray(~np.isnan(X_train).all(0))
         if not self._told.any():
             raise SeqsciError("train: no feature is defined for any object; give features")
         X_train, X_val = X_train[:, self._told], X_val[:, self._told]
