@@ -202,6 +202,15 @@ def test_gaussian_processes_of_the_published_recipe(tmp_path: Path, monkeypatch:
     assert len(found.predict()) == 140
 
 
+def test_a_survey_without_u_and_y(tmp_path: Path):
+    curves = simulate(0, 140)
+    some = curves.observations.filter(pl.col("band").is_in(["g", "r", "i", "z"]))
+    settings = {**FRAME, "train.epochs": 1, "evaluate.baselines": ["boosting"], "data.features": True}
+    labelled = some.join(curves.objects.select("object_id", "label"), on="object_id")
+    found = seqsci.classify(labelled, settings=settings, runs=tmp_path, quiet=True)
+    assert found.metrics["data"]["bands"] == ["g", "r", "i", "z"] and "boosting" in found.metrics["baselines"]
+
+
 def test_a_redshift_that_is_not_told_changes_nothing():
     settings = {**TINY, "data.redshift": False}
     recipe, _ = plan("classify", settings=settings)

@@ -76,12 +76,13 @@ class Boosting:
         self.trees = self.grid[0]
         self.rounds_used, self.val_loss = 0, float("inf")
         self._model: Any = None
+        self._told: NDArray[np.bool_] = np.zeros(0, dtype=bool)
 
     def fit(self, X_train: Floats, y_train: Ints, X_val: Floats, y_val: Ints, classes: Sequence[str]) -> Boosting:
         """Grow the trees on `X_train (N, F)`, NaN where a feature is not defined, and choose on `X_val`.
 
         Args:
-            X_train: (N, F).
+            X_train: (N, F); a column of NaN alone, such as of a passband that the survey lacks, is left out.
             y_train: (N,) codes.
             X_val: (M, F).
             y_val: (M,) codes; objects of a class that training lacks have no say.
@@ -97,6 +98,11 @@ class Boosting:
         X_val, y_val = X_val[known], y_val[known]
         if len(np.unique(y_train)) < 2 or not len(y_val):
             raise SeqsciError("train: one class alone, or none of its classes in val; give both sets several classes")
+        # scikit-learn 1.9 stops at a column without a single number.
+        self._told = np.asarray(~np.isnan(X_train).all(0))
+        if not self._told.any():
+            raise SeqsciError("train: no feature is defined for any object; give features")
+        X_train, X_val = X_train[:, self._told], X_val[:, self._told]
         self.classes, self.val_loss = tuple(classes), float("inf")
         for trees in self.grid:
             model = self._grow(trees, X_train, y_train, X_val, y_val)
@@ -114,9 +120,9 @@ class Boosting:
         """
         if self._model is None:
             raise SeqsciError("Boosting: not fitted; call fit first")
-        if np.ndim(X) != 2 or np.shape(X)[1] != self._model.n_features_in_:
-            raise SeqsciError(f"features: shape {np.shape(X)}; give (N, {self._model.n_features_in_}) as in training")
-        stages = self._model.staged_predict_proba(np.asarray(X, dtype=np.float64))
+        if np.ndim(X) != 2 or np.shape(X)[1] != len(self._told):
+            raise SeqsciError(f"features: shape {np.shape(X)}; give (N, {len(self._told)}) as in training")
+        stages = self._model.staged_predict_proba(np.asarray(X, dtype=np.float64)[:, self._told])
         return self._all(self._model, next(islice(stages, self.rounds_used - 1, None)))
 
     def _grow(self, trees: Trees, X: Floats, y: Ints, X_val: Floats, y_val: Ints) -> Any:

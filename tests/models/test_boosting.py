@@ -64,6 +64,16 @@ def test_a_class_of_validation_alone_has_no_say() -> None:
     assert model.val_loss == fitted().val_loss
 
 
+def test_a_feature_that_no_object_has_changes_nothing() -> None:
+    """Those of a passband that a survey lacks; what stands there later is not looked at."""
+    (X, y), (X_val, y_val) = data(500, 0), data(250, 1)
+    empty = np.full((250, 2), np.nan)
+    model = Boosting(grid=QUICK).fit(np.c_[np.full((500, 2), np.nan), X], y, np.c_[empty, X_val], y_val, CLASSES)
+    assert model.val_loss == fitted().val_loss
+    assert np.array_equal(model.predict(np.c_[empty, X_val]), fitted().predict(X_val))
+    assert np.array_equal(model.predict(np.c_[np.ones_like(empty), X_val]), fitted().predict(X_val))
+
+
 def test_the_prior() -> None:
     assert class_prior(np.array([0, 0, 2, 0]), 4).tolist() == [0.75, 0, 0.25, 0]
     with pytest.raises(SeqsciError, match="from 0 to 1"):
@@ -84,5 +94,7 @@ def test_refusals() -> None:
         Boosting().fit(X, np.zeros_like(y), X, y, CLASSES)
     with pytest.raises(SeqsciError, match=r"\(N, 6\)"):
         fitted().predict(X[:, :4])
+    with pytest.raises(SeqsciError, match="no feature"):
+        Boosting().fit(np.full_like(X, np.nan), y, X, y, CLASSES)
     with pytest.raises(SeqsciError, match="no settings"):
         Boosting(grid=())
