@@ -107,7 +107,8 @@ class Curves:
     `label`: columns of the class, the first that a table of objects has; `columns`: our name to the set's, "" where
     a column must not be read though it has the right name; `band`: the only passband; `zeropoint`, `mw_corrected`,
     `difference`: of the fluxes; `labels`: class in the file to the one it counts as; `class_names`: code of a class
-    to its name; `open_classes`: codes that no training set has; `count`: objects of a simulated set.
+    to its name; `open_classes`: codes that no training set has; `count`: objects of a set that seqsci simulates;
+    `made_up`: the curves in the files are themselves simulated, by whoever made the set.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -122,6 +123,7 @@ class Curves:
     class_names: dict[str, str] = field(default_factory=dict)
     open_classes: tuple[str, ...] = ()
     count: int | None = None
+    made_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from seqsci.recipe import build, read
 from seqsci.training.classify import prepare
 
 TINY = {
-    "data.count": 280, "data.input": "direct", "data.features": False, "data.context": 32, "model.width": 16, "model.heads": 2, "model.layers": 1,
+    "data.count": 280, "data.least": 5, "data.input": "direct", "data.features": False, "data.context": 32, "model.width": 16, "model.heads": 2, "model.layers": 1,
     "model.feedforward": 16, "train.epochs": 2, "train.batch": 32, "evaluate.resamples": 200,
     "evaluate.baselines": ["prior"], "evaluate.days": [2, 16],
 }  # fmt: skip
@@ -193,7 +193,7 @@ def test_every_encoder_classifies(tmp_path: Path):
 
 def test_gaussian_processes_of_the_published_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SEQSCI_CACHE", str(tmp_path / "cache"))
-    settings = {"data.count": 140, "train.epochs": 1, "evaluate.baselines": ["prior"], "evaluate.days": [8],
+    settings = {"data.count": 140, "data.least": 5, "train.epochs": 1, "evaluate.baselines": ["prior"], "evaluate.days": [8],
                 "data.steps": 20}  # fmt: skip
     found = seqsci.classify(recipe="classify/t2-paper", settings=settings, runs=tmp_path, quiet=True)
     assert found.metrics["cost"]["parameters"] == 13390
@@ -237,7 +237,7 @@ def test_nothing_looks_ahead_of_a_cut():
 
 
 def test_a_shift_in_redshift_and_classes_that_are_too_small():
-    recipe, _ = plan("classify", settings={**TINY, "data.count": 560, "data.split": "redshift<0.6"})
+    recipe, _ = plan("classify", settings={**TINY, "data.count": 560, "data.least": 10, "data.split": "redshift<0.6"})
     prepared = prepare(recipe)
     z = prepared.curves.objects["redshift"]
     assert z.gather(prepared.splits["test"]).min() >= 0.6
@@ -245,7 +245,7 @@ def test_a_shift_in_redshift_and_classes_that_are_too_small():
     assert z.gather(rest).max() < 0.6
     # Of superluminous supernovae too few are near.
     assert "95" not in prepared.frame.classes
-    assert any("of classes with fewer than 10 to train on" in note and "95 (40)" in note for note in prepared.notes)
+    assert any("of classes with fewer than 10" in note and "95 (40)" in note for note in prepared.notes)
     assert any("a shift" in note for note in prepared.notes)
 
 
@@ -256,7 +256,7 @@ def test_small_classes_are_left_out_and_said(tmp_path: Path):
     recipe, _ = plan("classify", observations, settings=FRAME)
     prepared = prepare(recipe, observations)
     assert "odd" not in prepared.frame.classes and len(prepared.curves.objects) == 276
-    assert any("fewer than 10 to train on: 4 left out: odd (4)" in note for note in prepared.notes)
+    assert any("fewer than 5: 4 left out: odd (4)" in note for note in prepared.notes)
 
 
 REFUSED = {
@@ -269,7 +269,8 @@ REFUSED = {
     "classify --data.split redshift<x": "write it as redshift<0.4",
     "classify --evaluate.baselines [boost]": "no baseline 'boost'",
     "classify --recipe forecast/t2": "it is a recipe for 'forecast'",
-    "classify --data.count 20": "at least 10 objects",
+    "classify --data.count 20": "at least 20 objects",
+    "classify --train.cut 0.5 --data.input direct": "the measures of data.features",
     "forecast --recipe classify/t2": "it is a recipe for 'classify'",
 }
 

@@ -126,8 +126,8 @@ class ClassifyData(Data):
     """Whether the fluxes are differences to a template, where the table does not say."""
     minimum: Positive = 2
     """Fewest observations of an object."""
-    least: Annotated[int, Field(ge=3, strict=True)] = 10
-    """Fewest objects of a class; smaller classes are left out, and it is said."""
+    least: Annotated[int, Field(ge=3, strict=True)] = 20
+    """Fewest objects of a class before the split; smaller classes are left out, and it is said."""
     parts: tuple[str, ...] = ()
     """Optional files of a data set, such as the test parts of plasticc."""
     count: Positive | None = None

@@ -107,6 +107,11 @@ class ClassifyRecipe(Recipe):
                 "train.cut: a Gaussian process has seen the whole curve, so that cutting it would hide nothing; "
                 "put train.cut to 0, or take data.input direct"
             )
+        if self.data.features and self.train.cut:
+            raise SeqsciError(
+                "train.cut: the measures of data.features have seen the whole curve, so that cutting it would hide "
+                "nothing; put one of the two off"
+            )
         if self.data.input == "direct" and getattr(self.model, "embedding", "") == "published":
             raise SeqsciError("model.embedding: 'published' reads a Gaussian process; add data.input gp")
         known = [*OWN_BASELINES, *_recipes_of("classify")]

@@ -86,7 +86,7 @@ def load(
     settings = replace(settings, **{name: value for name, value in stated.items() if value is not None})
     files = _located(card, parts) if card else _named(source, objects)
     curves, own_test = _read(files, settings, minimum)
-    curves = _merged(curves, settings, files.name)
+    curves = replace(_merged(curves, settings, files.name), simulated=settings.made_up)
     opened = settings.open_classes if files.tested else ()
     curves = _without_open(curves, () if open_set else opened)
     return curves, {

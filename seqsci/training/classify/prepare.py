@@ -136,7 +136,7 @@ def _known(
     for why, gone in (
         ("no label", objects["label"].is_null()),
         ("of the open set, not trained on", strange),
-        (f"of classes with fewer than {data.least} to train on", small),
+        (f"of classes with fewer than {data.least}", small),
     ):
         here = kept.objects["object_id"].is_in(objects.filter(~gone)["object_id"].implode())
         kept = kept.take(kept.objects.filter(here)["object_id"], why)
