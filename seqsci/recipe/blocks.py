@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from seqsci.models.settings import Positive
+from seqsci.models.settings import Count, Positive
 
-Count = Annotated[int, Field(ge=0, strict=True)]
 Level = Annotated[int, Field(gt=0, lt=100, strict=True)]
 Rate = Annotated[float, Field(gt=0)]
 
