@@ -34,7 +34,7 @@ from seqsci.models.settings import BioXLSTMSettings
 from seqsci.nn.convolution import CausalConv
 from seqsci.nn.dropout import Dropout
 from seqsci.nn.feedforward import GatedFeedForward
-from seqsci.nn.headwise import headwise
+from seqsci.nn.gated_memory import fan_out, gated, mixed
 from seqsci.nn.norms import HeadNorm, RMSNorm
 from seqsci.nn.packing import RealSteps
 from seqsci.nn.precision import product_dtype
@@ -65,14 +65,15 @@ class MatrixMemory(nn.Module):
         super().__init__()
         width, self.heads = settings.width, settings.heads
         inner = _whole(2 * width, math.lcm(64, self.heads))
-        self.up = nn.Linear(width, 2 * inner, bias=False)
+        self.up, self.gate = nn.Linear(width, inner, bias=False), nn.Linear(width, inner, bias=False)
         self.conv = CausalConv(inner)
         self.qkv = nn.Parameter(torch.empty(3, inner // BLOCK, BLOCK, BLOCK))
         self.gates = nn.Linear(3 * inner, 2 * self.heads)
-        self.norm = HeadNorm(inner, self.heads, EPSILON["v1"])
+        self.norm = nn.Parameter(torch.ones(inner))
         self.skip = nn.Parameter(torch.ones(inner))
         self.down = nn.Linear(inner, width, bias=False)
         _small(self.up.weight, width)
+        _small(self.gate.weight, width)
         _small(self.qkv, width)
         _wang(self.down.weight, settings)
         _gates_at_start(self.gates, 0.1 * torch.randn(self.heads))
@@ -84,13 +85,11 @@ class MatrixMemory(nn.Module):
 
     def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
         """(B, L, D) -> (B, L, D) and the state after it."""
-        a, z = self.up(x).chunk(2, -1)
-        c, before = self.conv(a, state.before)
-        q, k, v = (headwise(y, w) for y, w in zip((c, c, a), self.qkv, strict=True))
-        gates = self.gates(torch.cat([q, k, v], -1))
-        h, cell = _remember(q, k, v, gates, self.heads, state.cell)
-        y = (self.norm(h) + self.skip * c) * F.silu(z)
-        return self.down(y), BlockState(before, cell)
+        a, z = fan_out(x, self.up.weight, self.gate.weight)
+        c, q, k, v, gates = mixed(a, state.before, self.conv.weight, self.conv.bias, self.qkv, self.gates.weight)
+        h, cell = _remember(q, k, v, gates + self.gates.bias, self.heads, state.cell)
+        y = gated(h, z, self.norm, self.down.weight, EPSILON["v1"], "silu", self.skip, c)
+        return y, BlockState(self.conv.last(a, state.before), cell)
 
 
 class LaterMatrixMemory(nn.Module):
@@ -99,27 +98,30 @@ class LaterMatrixMemory(nn.Module):
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
-        self.sizes = (width // 2, width // 2, width, width)
-        self.qkvo = nn.Linear(width, sum(self.sizes), bias=False)
+        self.query, self.key = nn.Linear(width, width // 2, bias=False), nn.Linear(width, width // 2, bias=False)
+        self.value, self.open = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.gates = nn.Linear(width, 2 * self.heads)
-        self.norm = HeadNorm(width, self.heads, EPSILON["later"])
+        self.norm = nn.Parameter(torch.ones(width))
         self.out = nn.Linear(width, width, bias=False)
-        _small(self.qkvo.weight, width)
+        for linear in (self.query, self.key, self.value, self.open):
+            _small(linear.weight, width)
         _wang(self.out.weight, settings)
         _gates_at_start(self.gates, torch.full((self.heads,), SMALL_INPUT_GATE))
 
     def start(self, rows: int) -> BlockState:
         """The state before the first step of B rows."""
-        value = self.sizes[-1] // self.heads
+        value = len(self.norm) // self.heads
         weight = self.out.weight
         return BlockState(weight.new_zeros(rows, 0, 0), _empty(weight, rows, self.heads, value // 2, value))
 
     def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
         """(B, L, D) -> (B, L, D) and the state after it."""
-        q, k, v, o = self.qkvo(x).split(self.sizes, -1)
-        gates = CAP * torch.tanh(self.gates(x) / CAP)
+        maps = (self.query, self.key, self.value, self.open, self.gates)
+        q, k, v, o, gates = fan_out(x, *(linear.weight for linear in maps))
+        gates = CAP * torch.tanh((gates + self.gates.bias) / CAP)
         h, cell = _remember(q, k, v, gates, self.heads, state.cell)
-        return self.out(self.norm(h) * torch.sigmoid(o)), BlockState(state.before, cell)
+        y = gated(h, o, self.norm, self.out.weight, EPSILON["later"], "sigmoid")
+        return y, BlockState(state.before, cell)
 
 
 class ScalarMemory(nn.Module):

@@ -134,6 +134,13 @@ class CausalConv(nn.Module):
         """(B, K-1, C): what stands before the first step."""
         return self.weight.new_zeros(rows, len(self.weight) - 1, self.weight.shape[1])
 
+    def last(self, x: Tensor, before: Tensor) -> Tensor:
+        """(B, K-1, C): the last steps of x (B, L, C) and, where these are too few, of those before."""
+        halo = before.shape[1]
+        if x.shape[1] >= halo:
+            return x[:, x.shape[1] - halo :]
+        return torch.cat([before.to(x.dtype), x], 1)[:, -halo:]
+
     def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, C) and the K-1 steps before it -> (B, L, C) and the last K-1 steps of both."""
         x = torch.cat([before.to(x.dtype), x], 1)

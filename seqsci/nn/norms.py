@@ -5,9 +5,14 @@ B batch, L length, H heads, D width, d = D/H.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+ROWS = 512
+"""Rows that are normed at a time on a CPU: they then stay in the cache."""
 
 
 class RMSNorm(nn.Module):
@@ -20,7 +25,39 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
+        if x.device.type == "cpu" and x.dtype == self.weight.dtype:
+            out: Tensor = _RMS.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+            return out
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class _RMS(torch.autograd.Function):
+    """torch's own makes some ten passes over memory on a CPU and takes three times as long."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        out, scales = torch.empty_like(rows), rows.new_empty(len(rows), 1)
+        for part, scale, y in zip(rows.split(ROWS), scales.split(ROWS), out.split(ROWS), strict=True):
+            torch.linalg.vector_norm(part, dim=-1, keepdim=True, out=scale)
+            scale.square_().div_(len(weight)).add_(eps).rsqrt_()
+            torch.mul(part, scale, out=y).mul_(weight)
+        ctx.save_for_backward(rows, scales, weight)
+        return out.view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, scales, weight = ctx.saved_tensors
+        dx, d_weight = torch.empty_like(rows), torch.zeros_like(weight)
+        grads = grad.reshape(rows.shape)
+        pieces = zip(*(x.split(ROWS) for x in (rows, scales, grads, dx)), strict=True)
+        for part, scale, g, out in pieces:
+            unit = part * scale
+            product = g * unit
+            d_weight += product.sum(0)
+            mean = torch.mv(product, weight).div_(-len(weight)).unsqueeze(-1)
+            torch.mul(g, weight, out=out).addcmul_(unit, mean).mul_(scale)
+        return dx.view(grad.shape), d_weight, None
 
 
 class HeadNorm(nn.Module):
