@@ -135,14 +135,15 @@ def _tiles(qkv: Tensor) -> Tensor:
 
 class _FanOut(torch.autograd.Function):
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         rows = x.reshape(-1, x.shape[-1])
         ctx.save_for_backward(rows, *weights)
         ctx.set_materialize_grads(False)
-        with torch.autocast("cpu", enabled=False):
-            return tuple((rows @ weight.t()).view(*x.shape[:-1], -1) for weight in weights)
+        return tuple((rows @ weight.t()).view(*x.shape[:-1], -1) for weight in weights)
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, *weights = ctx.saved_tensors
         slopes: list[Tensor | None] = []
@@ -200,6 +201,7 @@ class _Mixed(torch.autograd.Function):
     """`tiles (3, T, TILE, TILE)` of queries, keys and values; `folded (2, 2 H, E)` the gates' maps of c and of a."""
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def forward(
         ctx: Any, a: Tensor, before: Tensor, taps: Tensor, bias: Tensor, tiles: Tensor, folded: Tensor
     ) -> tuple[Tensor, ...]:
@@ -207,20 +209,20 @@ class _Mixed(torch.autograd.Function):
         a = a.contiguous()
         c, q, k, v = (torch.empty_like(a) for _ in range(4))
         gates = a.new_empty(batch, length, folded.shape[1])
-        with torch.autocast("cpu", enabled=False):
-            for rows, steps in _pieces(batch, length):
-                window = _window(a, before, rows, steps)
-                now = F.silu(_convolved(window, taps, bias, c[rows, steps]), inplace=True)
-                now_c, now_a = now.flatten(0, 1), a[rows, steps].flatten(0, 1)
-                for out, source, matrices in zip((q, k, v), (now_c, now_c, now_a), tiles, strict=True):
-                    _by_tiles(source, matrices, out[rows, steps].view(source.shape))
-                out = gates[rows, steps].view(len(now_c), -1)
-                torch.mm(now_c, folded[0].t(), out=out)
-                out.addmm_(now_a, folded[1].t())
+        for rows, steps in _pieces(batch, length):
+            window = _window(a, before, rows, steps)
+            now = F.silu(_convolved(window, taps, bias, c[rows, steps]), inplace=True)
+            now_c, now_a = now.flatten(0, 1), a[rows, steps].flatten(0, 1)
+            for out, source, matrices in zip((q, k, v), (now_c, now_c, now_a), tiles, strict=True):
+                _by_tiles(source, matrices, out[rows, steps].view(source.shape))
+            out = gates[rows, steps].view(len(now_c), -1)
+            torch.mm(now_c, folded[0].t(), out=out)
+            out.addmm_(now_a, folded[1].t())
         ctx.save_for_backward(a, before, taps, bias, tiles, folded, c)
         return c, q, k, v, gates
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, dc: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, dgates: Tensor) -> tuple[Tensor, ...]:
         a, before, taps, bias, tiles, folded, c = ctx.saved_tensors
         grads = [x.contiguous() for x in (dq, dk, dv, dgates)]
@@ -274,6 +276,7 @@ def _back_by_tiles(grad: Tensor, matrices: Tensor, x: Tensor, back: Tensor, slop
 
 class _Gated(torch.autograd.Function):
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def forward(
         ctx: Any,
         h: Tensor,
@@ -289,19 +292,19 @@ class _Gated(torch.autograd.Function):
         h, z = h.contiguous().flatten(0, 1), z.reshape(-1, shape[-1])
         c = None if c is None else c.reshape(z.shape)
         out = z.new_empty(len(z), len(weight))
-        with torch.autocast("cpu", enabled=False):
-            for part in _parts(len(z)):
-                y, *_ = torch.native_layer_norm(h[part], h.shape[-1:], None, None, eps)
-                y = y.flatten(1).mul_(norm)
-                if c is not None:
-                    y.addcmul_(c[part], skip)
-                y.mul_(F.silu(z[part]) if silu else torch.sigmoid(z[part]))
-                torch.mm(y, weight.t(), out=out[part])
+        for part in _parts(len(z)):
+            y, *_ = torch.native_layer_norm(h[part], h.shape[-1:], None, None, eps)
+            y = y.flatten(1).mul_(norm)
+            if c is not None:
+                y.addcmul_(c[part], skip)
+            y.mul_(F.silu(z[part]) if silu else torch.sigmoid(z[part]))
+            torch.mm(y, weight.t(), out=out[part])
         ctx.save_for_backward(h, z, norm, weight, skip, c)
         ctx.eps, ctx.silu = eps, silu
         return out.view(*shape[:-1], -1)
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         h, z, norm, weight, skip, c = ctx.saved_tensors
         shape = grad.shape[:-1]
