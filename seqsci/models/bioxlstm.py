@@ -22,7 +22,7 @@ B batch, L length, D width, E inner width of an mLSTM block of v1, H heads, K an
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -50,16 +50,23 @@ EPSILON = {"v1": 1e-5, "later": 1e-6}
 """Of the norms, by style."""
 
 
-class BlockState(NamedTuple):
+Cell = TypeVar("Cell", matrix.State, scalar.State)
+
+
+class BlockState(NamedTuple, Generic[Cell]):
     """What a block hands to its next step."""
 
     before: Tensor
     """(B, 3, C) the last inputs of the convolution; (B, 0, 0) where there is none."""
-    cell: matrix.State | scalar.State
+    cell: Cell
+
+
+State = tuple[BlockState[Any], ...]
+"""Of an encoder: one for each block."""
 
 
 class MatrixMemory(nn.Module):
-    """mLSTM of the style v1, twice as wide as the block (2405.04517, figure 11)."""
+    """mLSTM of the style v1, twice as wide as the block."""
 
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
@@ -78,12 +85,12 @@ class MatrixMemory(nn.Module):
         _wang(self.down.weight, settings)
         _gates_at_start(self.gates, 0.1 * torch.randn(self.heads))
 
-    def start(self, rows: int) -> BlockState:
+    def start(self, rows: int) -> BlockState[matrix.State]:
         """The state before the first step of B rows."""
         width = len(self.skip) // self.heads
         return BlockState(self.conv.start(rows), _empty(self.down.weight, rows, self.heads, width, width))
 
-    def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+    def forward(self, x: Tensor, state: BlockState[matrix.State]) -> tuple[Tensor, BlockState[matrix.State]]:
         """(B, L, D) -> (B, L, D) and the state after it."""
         a, z = fan_out(x, self.up.weight, self.gate.weight)
         c, q, k, v, gates = mixed(a, state.before, self.conv.weight, self.conv.bias, self.qkv, self.gates.weight)
@@ -93,7 +100,7 @@ class MatrixMemory(nn.Module):
 
 
 class LaterMatrixMemory(nn.Module):
-    """mLSTM of xLSTM-7B: keys half as wide as values, an output gate, capped gates (2503.13427, section 3)."""
+    """mLSTM of xLSTM-7B: keys half as wide as values, an output gate, capped gates."""
 
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
@@ -108,13 +115,13 @@ class LaterMatrixMemory(nn.Module):
         _wang(self.out.weight, settings)
         _gates_at_start(self.gates, torch.full((self.heads,), SMALL_INPUT_GATE))
 
-    def start(self, rows: int) -> BlockState:
+    def start(self, rows: int) -> BlockState[matrix.State]:
         """The state before the first step of B rows."""
         value = len(self.norm) // self.heads
         weight = self.out.weight
         return BlockState(weight.new_zeros(rows, 0, 0), _empty(weight, rows, self.heads, value // 2, value))
 
-    def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+    def forward(self, x: Tensor, state: BlockState[matrix.State]) -> tuple[Tensor, BlockState[matrix.State]]:
         """(B, L, D) -> (B, L, D) and the state after it."""
         maps = (self.query, self.key, self.value, self.open, self.gates)
         q, k, v, o, gates = fan_out(x, *(linear.weight for linear in maps))
@@ -125,7 +132,7 @@ class LaterMatrixMemory(nn.Module):
 
 
 class ScalarMemory(nn.Module):
-    """sLSTM: input maps by heads, and a state of which each head's next gates read all (2405.04517, figure 10)."""
+    """sLSTM: input maps by heads, and a state of which each head's next gates read all."""
 
     def __init__(self, settings: BioXLSTMSettings, number: int) -> None:
         super().__init__()
@@ -143,12 +150,12 @@ class ScalarMemory(nn.Module):
         with torch.no_grad():
             self.bias[:, 1] = 5 - 12 * along ** (0.3 + 1.3 * depth)
 
-    def start(self, rows: int) -> BlockState:
+    def start(self, rows: int) -> BlockState[scalar.State]:
         """The state before the first step of B rows."""
         gates = self.bias.new_empty(rows, 1, *self.bias.shape)
         return BlockState(self.conv.start(rows), scalar.empty_state(gates))
 
-    def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+    def forward(self, x: Tensor, state: BlockState[scalar.State]) -> tuple[Tensor, BlockState[scalar.State]]:
         """(B, L, D) -> (B, L, D) and the state after it."""
         kind = product_dtype(x)
         c, before = self.conv(x, state.before)
@@ -178,7 +185,7 @@ class Block(nn.Module):
         if later or scalars:
             self.norm2, self.feedforward = _norm(settings), _gated(settings)
 
-    def forward(self, x: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+    def forward(self, x: Tensor, state: BlockState[Any]) -> tuple[Tensor, BlockState[Any]]:
         """(B, L, D) -> (B, L, D) and the state after it."""
         y, state = self.memory(self.norm1(x), state)
         x = self.dropout.add(x, y)
@@ -216,11 +223,12 @@ class BioXLSTMEncoder(nn.Module):
             x = self._both_ways(x, steps)
         return x if steps is None else steps.put(x)
 
-    def initial_state(self, batch: int) -> tuple[BlockState, ...]:
+    def initial_state(self, batch: int) -> State:
         """The state before the first step of B rows, one for each block."""
-        return tuple(block.memory.start(batch) for block in self.blocks)
+        memories: list[Any] = [block.memory for block in self.blocks]
+        return tuple(memory.start(batch) for memory in memories)
 
-    def advance(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:
+    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """The next T steps of a stream, all real: (B, T, D) -> (B, T, D) and the state after them. Differentiable."""
         after = []
         for block, before in zip(self.blocks, state, strict=True):
@@ -228,7 +236,7 @@ class BioXLSTMEncoder(nn.Module):
             after.append(now)
         return self.norm(x), tuple(after)
 
-    def step(self, x: Tensor, state: tuple[BlockState, ...]) -> tuple[Tensor, tuple[BlockState, ...]]:
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """The next step of a stream: (B, D) -> (B, D) and the state after it."""
         y, state = self.advance(x.unsqueeze(1), state)
         return y.squeeze(1), state
@@ -250,12 +258,13 @@ def _remember(
     q: Tensor, k: Tensor, v: Tensor, gates: Tensor, heads: int, cell: matrix.State
 ) -> tuple[Tensor, matrix.State]:
     """The mLSTM cell on (B, L, H K), (B, L, H K), (B, L, H V) and gates (B, L, 2 H) -> (B, L, H, V)."""
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = (x.view(*x.shape[:2], heads, -1).transpose(1, 2) for x in (q, k, v))
     i, f = gates.transpose(1, 2).chunk(2, 1)
     if q.shape[2] > 1:
         h, cell = matrix.mlstm(q, k, v, i, f, initial=cell)
         return h.transpose(1, 2), cell
-    h, cell = matrix.mlstm_step(*(x.squeeze(2) for x in (q, k, v, i, f)), cell)
+    now = [x.squeeze(2) for x in (q, k, v, i, f)]
+    h, cell = matrix.mlstm_step(now[0], now[1], now[2], now[3], now[4], cell)
     return h.unsqueeze(1), cell
 
 

@@ -110,7 +110,7 @@ class BioXLSTMSettings:
     width: Positive = 256
     """Width D of every hidden state; DNA-xLSTM has 128 and 256, Prot-xLSTM 512 and 1024."""
     layers: Positive = 4
-    """Blocks; DNA-xLSTM has 4 and 6, Prot-xLSTM 16, Chem-xLSTM 9."""
+    """Blocks; Prot-xLSTM has 16, Chem-xLSTM 9."""
     heads: Positive = 4
     """Heads of a memory; must divide the width, in the style "later" half of it."""
     style: Literal["v1", "later"] = "v1"
@@ -141,9 +141,7 @@ class BioXLSTMSettings:
             )
 
 
-ModelSettings = Annotated[
-    InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings, Field(discriminator="name")
-]
+ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings, Field(discriminator="name")]
 """Every model's settings, told apart by `name`."""
 
 

@@ -145,7 +145,7 @@ class CausalConv(nn.Module):
         """(B, L, C) and the K-1 steps before it -> (B, L, C) and the last K-1 steps of both."""
         x = torch.cat([before.to(x.dtype), x], 1)
         length = x.shape[1] - len(self.weight) + 1
-        y = self.bias
+        y: Tensor = self.bias
         for j, weight in enumerate(self.weight):
             y = torch.addcmul(y, x[:, j : j + length], weight)
         return F.silu(y), x[:, length:]

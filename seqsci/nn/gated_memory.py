@@ -18,10 +18,10 @@ from torch import Tensor
 
 from seqsci.nn.precision import product_dtype
 
-ROWS = 512
+ROWS = 256
 """Rows at a time."""
 TILE = 64
-"""Channels of a dense matrix that stands for the groups which fit into it: products of 4 x 4 are too small to be fast."""
+"""Channels of a dense matrix that stands for the groups which fit into it: products of 4 x 4 are too small."""
 
 Activation = Literal["sigmoid", "silu"]
 
@@ -31,7 +31,7 @@ def fan_out(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
     if not _fast(x):
         return tuple(F.linear(x, weight) for weight in weights)
     kind = product_dtype(x)
-    return _FanOut.apply(x.to(kind), *(w.to(kind) for w in weights))  # type: ignore[no-any-return, no-untyped-call]
+    return _FanOut.apply(x.to(kind), *(w.to(kind) for w in weights))  # type: ignore[no-untyped-call]
 
 
 def plain_mixed(
@@ -46,7 +46,7 @@ def plain_mixed(
     c = F.silu(c)
     groups = qkv.shape[1]
     q, k, v = (
-        torch.einsum("blgi,gio->blgo", x.unflatten(-1, (groups, -1)), weight).flatten(2)
+        torch.einsum("blgi,gio->blgo", x.view(*x.shape[:2], groups, -1), weight).flatten(2)
         for x, weight in zip((c, c, a), qkv, strict=True)
     )
     return c, q, k, v, F.linear(torch.cat([q, k, v], -1), gates)
@@ -72,14 +72,21 @@ def mixed(
         return plain_mixed(a, before, taps, bias, qkv, gates)
     kind = product_dtype(a)
     # (W_g W_q) c for W_g (W_q c), so that queries and keys need not be read again.
-    parts = gates.unflatten(1, (3, qkv.shape[1], -1))
+    parts = gates.view(len(gates), 3, qkv.shape[1], -1)
     folded = torch.einsum("xgio,nxgo->xngi", qkv, parts).flatten(2)
     given = (a, before, taps, bias, _tiles(qkv), torch.stack([folded[0] + folded[1], folded[2]]))
-    return _Mixed.apply(*(x.to(kind) for x in given))  # type: ignore[no-any-return, no-untyped-call]
+    return _Mixed.apply(*(x.to(kind) for x in given))  # type: ignore[no-untyped-call]
 
 
 def plain_gated(
-    h: Tensor, z: Tensor, norm: Tensor, weight: Tensor, eps: float, gate: Activation, skip: Tensor | None, c: Tensor | None
+    h: Tensor,
+    z: Tensor,
+    norm: Tensor,
+    weight: Tensor,
+    eps: float,
+    gate: Activation,
+    skip: Tensor | None,
+    c: Tensor | None,
 ) -> Tensor:
     """`gated` as it is written."""
     y = F.layer_norm(h, h.shape[-1:], None, None, eps).flatten(2) * norm
@@ -116,7 +123,12 @@ def gated(
     if not _fast(h) or h.shape[1] == 1:
         return plain_gated(h, z, norm, weight, eps, gate, skip, c)
     kind = product_dtype(h)
-    given = (None if x is None else x.to(kind) for x in (h, z, norm, weight, skip, c))
+    if skip is None:
+        # The factors of the norm are then factors of the columns of W, which are fewer than the rows of h.
+        weight, norm_ = weight * norm, None
+    else:
+        norm_ = norm
+    given = (None if x is None else x.to(kind) for x in (h, z, norm_, weight, skip, c))
     out: Tensor = _Gated.apply(*given, eps, gate == "silu")  # type: ignore[no-untyped-call]
     return out
 
@@ -135,7 +147,7 @@ def _tiles(qkv: Tensor) -> Tensor:
 
 class _FanOut(torch.autograd.Function):
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         rows = x.reshape(-1, x.shape[-1])
         ctx.save_for_backward(rows, *weights)
@@ -143,7 +155,7 @@ class _FanOut(torch.autograd.Function):
         return tuple((rows @ weight.t()).view(*x.shape[:-1], -1) for weight in weights)
 
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, *weights = ctx.saved_tensors
         slopes: list[Tensor | None] = []
@@ -201,7 +213,7 @@ class _Mixed(torch.autograd.Function):
     """`tiles (3, T, TILE, TILE)` of queries, keys and values; `folded (2, 2 H, E)` the gates' maps of c and of a."""
 
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def forward(
         ctx: Any, a: Tensor, before: Tensor, taps: Tensor, bias: Tensor, tiles: Tensor, folded: Tensor
     ) -> tuple[Tensor, ...]:
@@ -222,7 +234,7 @@ class _Mixed(torch.autograd.Function):
         return c, q, k, v, gates
 
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, dc: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, dgates: Tensor) -> tuple[Tensor, ...]:
         a, before, taps, bias, tiles, folded, c = ctx.saved_tensors
         grads = [x.contiguous() for x in (dq, dk, dv, dgates)]
@@ -245,9 +257,7 @@ class _Mixed(torch.autograd.Function):
             d_folded[1].addmm_(now_g.t(), now_a)
             spare = torch.empty_like(back_c).view(-1, length, a.shape[-1])
             back_c = back_c.view(spare.shape)
-            torch.ops.aten.silu_backward.grad_input(
-                back_c, _convolved(window, taps, bias, spare), grad_input=back_c
-            )
+            torch.ops.aten.silu_backward.grad_input(back_c, _convolved(window, taps, bias, spare), grad_input=back_c)
             d_bias += back_c.sum((0, 1))
             for j, d_tap in enumerate(d_taps):
                 d_tap += torch.mul(back_c, window[:, j : j + length], out=spare).sum((0, 1))
@@ -263,25 +273,27 @@ class _Mixed(torch.autograd.Function):
 
 
 def _by_tiles(x: Tensor, matrices: Tensor, out: Tensor) -> None:
-    for some, matrix, target in zip(x.split(TILE, 1), matrices, out.split(TILE, 1), strict=True):
+    for some, matrix, target in zip(torch.split(x, TILE, 1), matrices, torch.split(out, TILE, 1), strict=True):
         torch.mm(some, matrix, out=target)
 
 
 def _back_by_tiles(grad: Tensor, matrices: Tensor, x: Tensor, back: Tensor, slope: Tensor) -> None:
-    parts = zip(*(y.split(TILE, 1) for y in (grad, x, back)), matrices, slope, strict=True)
+    parts = zip(*(torch.split(y, TILE, 1) for y in (grad, x, back)), matrices, slope, strict=True)
     for some, source, target, matrix, d_matrix in parts:
         target.addmm_(some, matrix.t())
         d_matrix.addmm_(source.t(), some)
 
 
 class _Gated(torch.autograd.Function):
+    """`norm`, `skip` and `c` together or none of them."""
+
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def forward(
         ctx: Any,
         h: Tensor,
         z: Tensor,
-        norm: Tensor,
+        norm: Tensor | None,
         weight: Tensor,
         skip: Tensor | None,
         c: Tensor | None,
@@ -293,10 +305,9 @@ class _Gated(torch.autograd.Function):
         c = None if c is None else c.reshape(z.shape)
         out = z.new_empty(len(z), len(weight))
         for part in _parts(len(z)):
-            y, *_ = torch.native_layer_norm(h[part], h.shape[-1:], None, None, eps)
-            y = y.flatten(1).mul_(norm)
-            if c is not None:
-                y.addcmul_(c[part], skip)
+            y = torch.native_layer_norm(h[part], h.shape[-1:], None, None, eps)[0].flatten(1)
+            if norm is not None and skip is not None and c is not None:
+                y.mul_(norm).addcmul_(c[part], skip)
             y.mul_(F.silu(z[part]) if silu else torch.sigmoid(z[part]))
             torch.mm(y, weight.t(), out=out[part])
         ctx.save_for_backward(h, z, norm, weight, skip, c)
@@ -304,39 +315,40 @@ class _Gated(torch.autograd.Function):
         return out.view(*shape[:-1], -1)
 
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         h, z, norm, weight, skip, c = ctx.saved_tensors
         shape = grad.shape[:-1]
         grad = grad.reshape(len(z), -1)
-        dh, dz, dc = torch.empty_like(h), torch.empty_like(z), None if c is None else torch.empty_like(z)
-        d_norm, d_weight = torch.zeros_like(norm), torch.zeros_like(weight)
-        d_skip = None if skip is None else torch.zeros_like(skip)
+        dh, dz = torch.empty_like(h), torch.empty_like(z)
+        d_norm, d_skip, dc = (None if x is None else torch.zeros_like(x) for x in (norm, skip, c))
+        d_weight = torch.zeros_like(weight)
         for part in _parts(len(z)):
             unit, mean, scale = torch.native_layer_norm(h[part], h.shape[-1:], None, None, ctx.eps)
-            flat = unit.flatten(1)
-            sum_ = flat * norm
-            if c is not None:
-                sum_.addcmul_(c[part], skip)
-            open_ = F.silu(z[part]) if ctx.silu else torch.sigmoid(z[part])
-            back = grad[part] @ weight
-            d_weight.addmm_(grad[part].t(), sum_ * open_)
-            sum_.mul_(back)
+            y = unit.flatten(1)
+            if norm is not None:
+                y = (y * norm).addcmul_(c[part], skip)
+            gate = F.silu(z[part]) if ctx.silu else torch.sigmoid(z[part])
+            back = torch.mm(grad[part], weight)
+            spare = y * gate
+            d_weight.addmm_(grad[part].t(), spare)
+            torch.mul(y, back, out=spare)
             if ctx.silu:
-                torch.ops.aten.silu_backward.grad_input(sum_, z[part], grad_input=dz[part])
+                torch.ops.aten.silu_backward.grad_input(spare, z[part], grad_input=dz[part])
             else:
-                torch.ops.aten.sigmoid_backward.grad_input(sum_, open_, grad_input=dz[part])
-            back.mul_(open_)
-            if c is not None and dc is not None and d_skip is not None:
+                torch.ops.aten.sigmoid_backward.grad_input(spare, gate, grad_input=dz[part])
+            back.mul_(gate)
+            if d_norm is not None and d_skip is not None and dc is not None:
                 torch.mul(back, skip, out=dc[part])
-                d_skip += torch.mul(back, c[part], out=sum_).sum(0)
-            d_norm += torch.mul(back, flat, out=sum_).sum(0)
-            back = back.mul_(norm).view(unit.shape)
+                d_skip += torch.mul(back, c[part], out=spare).sum(0)
+                d_norm += torch.mul(back, unit.flatten(1), out=spare).sum(0)
+                back.mul_(norm)
+            back = back.view(unit.shape)
             dh[part], *_ = torch.ops.aten.native_layer_norm_backward(
                 back, h[part], h.shape[-1:], mean, scale, None, None, [True, False, False]
             )
-        back_c = None if dc is None else dc.view(*shape, -1)
-        return dh.view(*shape, *h.shape[1:]), dz.view(*shape, -1), d_norm, d_weight, d_skip, back_c, None, None
+        dc = None if dc is None else dc.view(*shape, -1)
+        return dh.view(*shape, *h.shape[1:]), dz.view(*shape, -1), d_norm, d_weight, d_skip, dc, None, None
 
 
 def _parts(rows: int) -> Iterator[slice]:

@@ -38,7 +38,7 @@ class _RMS(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         out, scales = torch.empty_like(rows), rows.new_empty(len(rows), 1)
-        for part, scale, y in zip(rows.split(ROWS), scales.split(ROWS), out.split(ROWS), strict=True):
+        for part, scale, y in zip(*(torch.split(z, ROWS) for z in (rows, scales, out)), strict=True):
             torch.linalg.vector_norm(part, dim=-1, keepdim=True, out=scale)
             scale.square_().div_(len(weight)).add_(eps).rsqrt_()
             torch.mul(part, scale, out=y).mul_(weight)
@@ -50,13 +50,12 @@ class _RMS(torch.autograd.Function):
         rows, scales, weight = ctx.saved_tensors
         dx, d_weight = torch.empty_like(rows), torch.zeros_like(weight)
         grads = grad.reshape(rows.shape)
-        pieces = zip(*(x.split(ROWS) for x in (rows, scales, grads, dx)), strict=True)
+        pieces = zip(*(torch.split(x, ROWS) for x in (rows, scales, grads, dx)), strict=True)
         for part, scale, g, out in pieces:
-            unit = part * scale
-            product = g * unit
-            d_weight += product.sum(0)
-            mean = torch.mv(product, weight).div_(-len(weight)).unsqueeze(-1)
-            torch.mul(g, weight, out=out).addcmul_(unit, mean).mul_(scale)
+            product = g * part
+            d_weight.addmv_(product.t(), scale.squeeze(1))
+            along = torch.mv(product, weight).unsqueeze(1).mul_(scale.pow(3)).div_(-len(weight))
+            torch.mul(g, weight, out=out).mul_(scale).addcmul_(part, along)
         return dx.view(grad.shape), d_weight, None
 
 

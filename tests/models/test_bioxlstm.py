@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -74,7 +75,7 @@ def convolution(w: dict[str, Tensor], past: list[Tensor]) -> Tensor:
 
 
 def matrix_memory(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, heads: int, state: list[Any]) -> Tensor:
-    """Equations 19 to 27 without a stabiliser: the gates of a test are small enough."""
+    """Section 2.3 without a stabiliser: the gates of a test are small enough."""
     out = []
     for h, (q_, k_, v_) in enumerate(zip(q.chunk(heads), k.chunk(heads), v.chunk(heads), strict=True)):
         C, n = state[h] or (q.new_zeros(len(v_), len(q_)), q.new_zeros(len(q_)))
@@ -87,7 +88,7 @@ def matrix_memory(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, heads: 
 
 
 def scalar_memory(w: dict[str, Tensor], c: Tensor, x: Tensor, heads: int, state: list[Any]) -> Tensor:
-    """Equations 8 to 18 likewise."""
+    """Section 2.2 likewise."""
     out = []
     for h in range(heads):
         each = len(x) // heads
@@ -220,7 +221,7 @@ def test_a_stream_in_pieces_is_the_whole(kind: dict[str, Any]) -> None:
     for _ in range(4):
         ends = sorted({0, 40, *torch.randint(1, 40, (5,), generator=draw).tolist()})
         state, out = made.initial_state(2), []
-        for first, last in zip(ends[:-1], ends[1:], strict=True):
+        for first, last in itertools.pairwise(ends):
             y, state = made.advance(x[:, first:last], state)
             out.append(y)
         torch.testing.assert_close(torch.cat(out, 1), whole, rtol=1e-9, atol=1e-10)
