@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from seqsci_kernels import native
 from torch import Tensor, nn
 
 from seqsci.nn.dropout import dropout, fate
@@ -122,6 +123,7 @@ class _GatedInRows(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, w1: Tensor, w2: Tensor, silu: bool) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         inner = rows.new_empty(len(rows), len(w1))
+        native.large_pages(inner)
         out = rows.new_empty(len(rows), len(w2))
         with torch.autocast("cpu", enabled=False):
             for start in range(0, len(rows), GATED_ROWS):

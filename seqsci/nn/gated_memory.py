@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from seqsci_kernels import native
 from torch import Tensor
 
 from seqsci.nn.precision import product_dtype
@@ -220,6 +221,8 @@ class _Mixed(torch.autograd.Function):
         batch, length, _ = a.shape
         a = a.contiguous()
         c, q, k, v = (torch.empty_like(a) for _ in range(4))
+        for out in (c, q, k, v):
+            native.large_pages(out)
         gates = a.new_empty(batch, length, folded.shape[1])
         for rows, steps in _pieces(batch, length):
             window = _window(a, before, rows, steps)
