@@ -137,9 +137,9 @@ class CausalConv(nn.Module):
     def last(self, x: Tensor, before: Tensor) -> Tensor:
         """(B, K-1, C): the last steps of x (B, L, C) and, where these are too few, of those before."""
         halo = before.shape[1]
-        if x.shape[1] >= halo:
-            return x[:, x.shape[1] - halo :]
-        return torch.cat([before.to(x.dtype), x], 1)[:, -halo:]
+        x = x if x.shape[1] >= halo else torch.cat([before.to(x.dtype), x], 1)
+        # A copy: a state that is kept must not keep the whole piece.
+        return x[:, x.shape[1] - halo :].clone()
 
     def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, C) and the K-1 steps before it -> (B, L, C) and the last K-1 steps of both."""
@@ -148,4 +148,4 @@ class CausalConv(nn.Module):
         y: Tensor = self.bias
         for j, weight in enumerate(self.weight):
             y = torch.addcmul(y, x[:, j : j + length], weight)
-        return F.silu(y), x[:, length:]
+        return F.silu(y), x[:, length:].clone()
