@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 from seqsci.errors import SeqsciError, nearest
 
-HOMES = {"informer": "seqsci.models.informer", "t2": "seqsci.models.t2", "fcn": "seqsci.models.fcn"}
+HOMES = {
+    "informer": "seqsci.models.informer",
+    "t2": "seqsci.models.t2",
+    "fcn": "seqsci.models.fcn",
+    "bioxlstm": "seqsci.models.bioxlstm",
+}
 """Encoder name -> the module that registers it."""
 
 T = TypeVar("T")
@@ -77,5 +82,6 @@ def settings(name: str) -> type:
         "informer": known.InformerSettings,
         "t2": known.T2Settings,
         "fcn": known.FCNSettings,
+        "bioxlstm": known.BioXLSTMSettings,
     }
     return found[name]

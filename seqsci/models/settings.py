@@ -14,6 +14,7 @@ from pydantic import Field
 from seqsci.errors import SeqsciError
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -100,7 +101,47 @@ class FCNSettings:
             raise SeqsciError("model.kernels: no convolution; give at least one kernel, such as [8, 5, 3]")
 
 
-ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings, Field(discriminator="name")]
+@dataclass(frozen=True, kw_only=True)
+class BioXLSTMSettings:
+    """Bio-xLSTM (Schmidinger et al., ICLR 2025, arXiv 2411.04165): xLSTM blocks (Beck et al., NeurIPS 2024,
+    arXiv 2405.04517); sizes are the defaults of the published DNA-xLSTM configuration."""
+
+    name: Literal["bioxlstm"] = "bioxlstm"
+    width: Positive = 256
+    """Width D of every hidden state; DNA-xLSTM has 128 and 256, Prot-xLSTM 512 and 1024."""
+    layers: Positive = 4
+    """Blocks; Prot-xLSTM has 16, Chem-xLSTM 9."""
+    heads: Positive = 4
+    """Heads of a memory; must divide the width, in the style "later" half of it."""
+    style: Literal["v1", "later"] = "v1"
+    """Blocks of the first xLSTM paper, which Bio-xLSTM has, or those of xLSTM-7B (Beck et al., ICML 2025,
+    arXiv 2503.13427): no convolution, capped gates, a gated network behind each memory."""
+    slstm_at: tuple[Count, ...] = ()
+    """Numbers, from 0, of the blocks that are sLSTM; the others are mLSTM. All are sLSTM in the reverse-complement
+    form of DNA-xLSTM, none in Prot- and Chem-xLSTM."""
+    direction: Literal["forward", "both"] = "forward"
+    """Read forward, or both ways with the same weights, as DNA-xLSTM does for masked language modelling."""
+    feedforward: Positive | None = None
+    """Inner width of the gated networks; when not given the published 1.3 D (v1) or 8/3 D (later), rounded up to a
+    multiple of 64. The blocks that are v1 and mLSTM have no such network."""
+    dropout: Fraction = 0.0
+    """Probability that a number which a block adds is dropped in training; DNA-xLSTM has none, Chem-xLSTM 0.25."""
+
+    def __post_init__(self) -> None:
+        _require_heads(self.width, self.heads)
+        mlstm = set(range(self.layers)) - set(self.slstm_at)
+        if self.style == "later" and mlstm and self.width % (2 * self.heads):
+            raise SeqsciError(
+                f"model.heads: {self.heads} heads do not divide half of model.width {self.width}, "
+                f"which queries and keys of the style 'later' have"
+            )
+        if self.slstm_at and max(self.slstm_at) >= self.layers:
+            raise SeqsciError(
+                f"model.slstm_at: no block {max(self.slstm_at)} among model.layers {self.layers}; counted from 0"
+            )
+
+
+ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings, Field(discriminator="name")]
 """Every model's settings, told apart by `name`."""
 
 

@@ -114,3 +114,38 @@ def _untransform(parts: Tensor, dx: Tensor) -> None:
     dx.copy_(ring[:, 1 : length + 1])
     dx[:, -1] += ring[:, 0]
     dx[:, 0] += ring[:, length + 1]
+
+
+class CausalConv(nn.Module):
+    """y_t = SiLU(b + sum over j < K of w_j * x_{t-K+1+j}), each channel by itself.
+
+    Args:
+        channels: C.
+        kernel: K.
+    """
+
+    def __init__(self, channels: int, kernel: int = 4) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(kernel)  # as torch's convolutions
+        self.weight = nn.Parameter(torch.empty(kernel, channels).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+    def start(self, rows: int) -> Tensor:
+        """(B, K-1, C): what stands before the first step."""
+        return self.weight.new_zeros(rows, len(self.weight) - 1, self.weight.shape[1])
+
+    def last(self, x: Tensor, before: Tensor) -> Tensor:
+        """(B, K-1, C): the last steps of x (B, L, C) and, where these are too few, of those before."""
+        halo = before.shape[1]
+        x = x if x.shape[1] >= halo else torch.cat([before.to(x.dtype), x], 1)
+        # A copy: a state that is kept must not keep the whole piece.
+        return x[:, x.shape[1] - halo :].clone()
+
+    def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, L, C) and the K-1 steps before it -> (B, L, C) and the last K-1 steps of both."""
+        x = torch.cat([before.to(x.dtype), x], 1)
+        length = x.shape[1] - len(self.weight) + 1
+        y: Tensor = self.bias
+        for j, weight in enumerate(self.weight):
+            y = torch.addcmul(y, x[:, j : j + length], weight)
+        return F.silu(y), x[:, length:].clone()

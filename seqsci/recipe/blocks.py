@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import Field
 
-from seqsci.models.settings import Positive
+from seqsci.models.settings import Count, Positive
 from seqsci.recipe.words import kind_words, value_words
 
-Count = Annotated[int, Field(ge=0, strict=True)]
 Level = Annotated[int, Field(gt=0, lt=100, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Rate = Annotated[float, Field(gt=0)]

@@ -361,3 +361,16 @@ def test_operators_keep_their_promises_to_torch() -> None:
     torch.library.opcheck(
         cpu._forward, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
     )
+
+
+def test_autocast_changes_nothing() -> None:
+    leaves = [x.float().requires_grad_() for x in inputs(65, 8, 8)[:5]]
+    weight = torch.randn(leaves[2].shape, generator=torch.Generator().manual_seed(0))
+
+    def run() -> list[Tensor]:
+        h, _ = mlstm(*leaves)
+        return [h, *torch.autograd.grad((h * weight).sum(), leaves)]
+
+    plain = run()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.equal(x, y) for x, y in zip(run(), plain, strict=True))

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 SPAN = 8
-"""Waves of one stretch: the state is kept once in so many chunks."""
+"""Waves of one stretch of chunks up to 64 steps: the state is kept once in so many chunks."""
+
+
+def span(size: int) -> int:
+    """Waves of one stretch. Of large chunks fewer: what a stretch works on should stay in the second-level cache."""
+    return SPAN if size <= 64 else max(1, SPAN // 4)
 
 
 class Group:
@@ -26,8 +31,9 @@ class Group:
         """Sequences of each wave."""
 
     def stretches(self) -> list[range]:
-        """The waves, SPAN at a time."""
-        return [range(a, min(a + SPAN, len(self.counts))) for a in range(0, len(self.counts), SPAN)]
+        """The waves, `span` at a time."""
+        many = span(self.size)
+        return [range(a, min(a + many, len(self.counts))) for a in range(0, len(self.counts), many)]
 
     def batches(self, waves: range) -> slice:
         """Where the (chunk, head) pairs of these waves stand among those of the whole group."""
@@ -99,8 +105,9 @@ class PackedGroup(Group):
 
 
 def groups(q: Tensor, cu_seqlens: Tensor | None, size: int, pairs: int) -> list[Group]:
-    """Groups with about `pairs` (chunk, head) pairs in a stretch."""
+    """Groups with about `pairs` (chunk, head) pairs in a stretch, of large chunks a quarter as many."""
     batch, heads, steps, _ = q.shape
+    pairs = pairs * span(size) // SPAN
     if cu_seqlens is None:
         at_once = _sequences_at_once(steps, heads, size, pairs)
         return [Group(a, min(a + at_once, batch), heads, steps, size) for a in range(0, batch, at_once)]
@@ -116,4 +123,4 @@ def groups(q: Tensor, cu_seqlens: Tensor | None, size: int, pairs: int) -> list[
 
 
 def _sequences_at_once(steps: int, heads: int, size: int, pairs: int) -> int:
-    return max(1, pairs // (heads * min(SPAN, -(-steps // size))))
+    return max(1, pairs // (heads * min(span(size), -(-steps // size))))

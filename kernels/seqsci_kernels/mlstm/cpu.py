@@ -201,6 +201,23 @@ def _forward(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, the state after the last step, and r `(B, H, S)`: n . q of the unscaled queries, in units of exp(m)."""
+    # Autocast would turn back to half precision what is summed in float32.
+    with torch.autocast(q.device.type, enabled=False):
+        options = Options(scale, normalize, eps)
+        return _forward_in_chunks(q, k, v, log_input, log_forget, State(C, n, m), cu_seqlens, options)
+
+
+def _forward_in_chunks(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_input: Tensor,
+    log_forget: Tensor,
+    initial: State,
+    cu_seqlens: Tensor | None,
+    options: Options,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    C, n, m = initial
     kind = C.dtype
     h, r = torch.empty_like(v), q.new_empty((*q.shape[:3], 1), dtype=kind)
     C_end, n_end, m_end = torch.empty_like(C), torch.empty_like(n), torch.empty_like(m)
@@ -213,7 +230,7 @@ def _forward(
             q_, k_, v_ = (group.take(x, waves, kind) for x in (q, k, v))
             states = states_of(group, waves, k_, v_, weights.carries, weights.writes, now)
             out, sums = _outputs(q_, k_, v_, weights, states)
-            out /= denominators(sums, part, scale, normalize, eps)[0]
+            out /= denominators(sums, part, *options)[0]
             group.put(h, waves, out)
             group.put(r, waves, sums)
         _put_rows((C_end, n_end, m_end), group, (now.C, now.n, after))
@@ -416,7 +433,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 def _gradient(ctx: Any, dh: Tensor | None, dC: Tensor | None, dn: Tensor | None, dm: Tensor | None, _: Any) -> Any:
     saved = ctx.saved_tensors
     dh = torch.zeros_like(saved[0]) if dh is None else dh
-    return (*_backward(dh, dC, dn, dm, *saved, *ctx.options), None, None, None, None)
+    with torch.autocast(dh.device.type, enabled=False):
+        return (*_backward(dh, dC, dn, dm, *saved, *ctx.options), None, None, None, None)
 
 
 _forward.register_autograd(_gradient, setup_context=_setup)
