@@ -19,7 +19,7 @@ from seqsci.training.fit import device, fit
 from seqsci.training.prepared import job
 
 if TYPE_CHECKING:
-    from seqsci.tune import Sweep
+    from seqsci.tuning import Sweep
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def tune(
     runs: str | Path = "runs",
     quiet: bool = False,
 ) -> Sweep:
-    """Search the recipe's `search:` block by validation loss; see `seqsci.tune.tune`."""
-    from seqsci.tune import tune as sweep
+    """Search the recipe's `search:` block by validation loss; see `seqsci.tuning.tune`."""
+    from seqsci.tuning import tune as sweep
 
     resolved, _ = plan("", data, recipe=recipe, settings=settings)
     place = Path(storage) if storage is not None else None

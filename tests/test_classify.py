@@ -259,6 +259,47 @@ def test_small_classes_are_left_out_and_said(tmp_path: Path):
     assert any("fewer than 5: 4 left out: odd (4)" in note for note in prepared.notes)
 
 
+def test_a_margin_of_nothing_keeps_the_detections(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("SEQSCI_CACHE", str(tmp_path))
+    for settings in ({**TINY, "data.margin": 0}, {"data.count": 280, "data.margin": 0, "data.steps": 5}):
+        prepared = prepare(plan("classify", settings=settings)[0])
+        assert len(prepared.rows) == 280 and bool(prepared.rows.values.isfinite().all())
+
+
+def test_what_new_data_lack_is_told(result: seqsci.Result):
+    curves = simulate(7, 20)
+    said: list[str] = []
+    result.predict(curves.observations.filter(pl.col("band").is_in(["g", "r"])), tell=said.append)
+    assert "no row of passband u, i, z, y, which the model was trained with" in said
+    assert any(note.startswith("no object has a redshift") for note in said)
+    with pytest.raises(SeqsciError, match="no object is left to classify"):
+        result.predict(curves.observations.filter(pl.col("object_id").is_first_distinct()))
+
+
+def test_a_frame_with_a_file_of_objects(survey: Path, tmp_path: Path):
+    observations = pl.read_csv(survey / "curves.csv", schema_overrides={"object_id": pl.String})
+    path = str(survey / "objects.csv")
+    found = seqsci.classify(observations, objects=path, label="kind", settings=FRAME, runs=tmp_path, quiet=True)
+    assert "Ia" in found.metrics["data"]["classes"]
+    strange = pl.read_csv(path).with_columns(object_id=pl.lit("x") + pl.col("object_id").cast(pl.String))
+    with pytest.raises(SeqsciError, match="none of its objects stands among the observations"):
+        prepare(plan("classify", "frame", settings=FRAME)[0], (observations, strange))
+
+
+def test_objects_without_a_label_are_counted_aloud():
+    curves = simulate(0, 280)
+    some = curves.objects.with_columns(label=pl.when(pl.int_range(pl.len()) >= 8).then("label"))
+    prepared = prepare(plan("classify", "frame", settings=FRAME)[0], (curves.observations, some))
+    assert "objects: no label: 8 left out" in prepared.notes
+
+
+def test_two_sweeps_in_one_session(tmp_path: Path):
+    """The function must not be hidden by a module of its name."""
+    import seqsci.tuning
+
+    assert callable(seqsci.tune) and callable(seqsci.classify)
+
+
 REFUSED = {
     "classify --data nowhere.csv": "neither a file nor a data set",
     "classify --data etth1": "it has no light curves",
@@ -269,6 +310,8 @@ REFUSED = {
     "classify --data.split redshift<x": "write it as redshift<0.4",
     "classify --evaluate.baselines [boost]": "no baseline 'boost'",
     "classify --recipe forecast/t2": "it is a recipe for 'forecast'",
+    "classify --data.survey sdss": "data.survey",
+    "classify --evaluate.days inf": "evaluate.days",
     "classify --data.count 20": "at least 20 objects",
     "classify --train.cut 0.5 --data.input direct": "the measures of data.features",
     "forecast --recipe classify/t2": "it is a recipe for 'classify'",

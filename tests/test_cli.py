@@ -133,7 +133,7 @@ def test_a_reader_that_leaves_is_left_in_peace():
 def test_what_is_given_is_not_searched_and_it_is_said(capsys, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        import_module("seqsci.tune"), "tune", lambda recipe, **_: seen.append(recipe) or SimpleNamespace(summary=str)
+        import_module("seqsci.tuning"), "tune", lambda recipe, **_: seen.append(recipe) or SimpleNamespace(summary=str)
     )
     with pytest.raises(SystemExit):
         main(["tune", "forecast/informer", "--model.heads", "2", "--horizon", "6"])

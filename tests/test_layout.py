@@ -8,16 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
-    "domains": {"models", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
-    "models": {"domains", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
-    "nn": {"domains", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
-    "tasks": {"domains", "models", "nn", "training", "api", "cli", "tune", "report", "runs", "recipe"},
-    "data": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
-    "training": {"api", "cli", "tune", "report"},
-    "recipe": {"domains", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs"},
-    "runs.py": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune", "report"},
-    "report": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune"},
-    "metrics": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tune", "report", "runs", "recipe"},
+    "domains": {"models", "nn", "tasks", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
+    "models": {"domains", "tasks", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
+    "nn": {"domains", "tasks", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
+    "tasks": {"domains", "models", "nn", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
+    "data": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
+    "training": {"api", "cli", "tuning", "report"},
+    "recipe": {"domains", "nn", "tasks", "training", "api", "cli", "tuning", "report", "runs"},
+    "runs.py": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tuning", "report"},
+    "report": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tuning"},
+    "metrics": {"domains", "models", "nn", "tasks", "training", "api", "cli", "tuning", "report", "runs", "recipe"},
 }
 
 

@@ -20,7 +20,7 @@ from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
-from seqsci.tune import Listen, Sweep, tune
+from seqsci.tuning import Listen, Sweep, tune
 
 SPACE: dict[str, Any] = {
     "train.lr": {"log": ["1e-5", "1e-1"]},
@@ -266,7 +266,7 @@ WORKER = """
     import sys, time
     from pathlib import Path
     from seqsci import recipe as recipes
-    from seqsci.tune import tune
+    from seqsci.tuning import tune
 
     root, name, trials, hang = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 

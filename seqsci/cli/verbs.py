@@ -224,7 +224,7 @@ def tune(
     if given:
         print(f"not searched, as it is given: {', '.join(given)}", flush=True)
     jobs.require_data(resolved)
-    from seqsci.tune import tune as sweep
+    from seqsci.tuning import tune as sweep
 
     found = sweep(resolved, trials=trials, root=runs, storage=storage, seed=seed)
     print(found.summary())

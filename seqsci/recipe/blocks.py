@@ -16,7 +16,7 @@ from seqsci.recipe.words import kind_words, value_words
 
 Level = Annotated[int, Field(gt=0, lt=100, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +143,8 @@ class ClassifyData(Data):
     """gp: fluxes as they are, as published, or their arsinh, which keeps bright objects from drowning faint ones."""
     deviation: bool = False
     """gp: the standard deviation of each passband as a further channel."""
-    survey: str = "lsst"
-    """gp: whose wavelengths the passbands have, lsst or ztf."""
+    survey: Literal["lsst", "ztf"] = "lsst"
+    """Whose wavelengths the passbands have."""
     features: bool = False
     """Whether the model is told measures of the whole light curve as well: those that boosting reads."""
     redshift: bool = True

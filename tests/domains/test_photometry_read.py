@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from datetime import UTC
 from pathlib import Path
 
 import polars as pl
@@ -299,3 +300,39 @@ def test_units_that_differ_between_files(tmp_path: Path) -> None:
     assert read(rows, minimum=1).counts["rows: no finite flux"] == 1
     with pytest.raises(SeqsciError, match="lc.csv, object 7, row 1, column zp: 'high' is not a number"):
         read(write(tmp_path, "object_id,mjd,band,flux,flux_err,zp\n7,1,u,1,1,high\n"))
+
+
+def test_dates_become_mjd_and_durations_do_not() -> None:
+    from datetime import datetime, timedelta
+
+    rows = {"object_id": ["a", "a"], "band": ["r", "g"], "flux": [1.0, 2.0], "flux_error": [1.0, 1.0]}
+    when = datetime(2000, 1, 1, 12, tzinfo=UTC)
+    frame = pl.DataFrame({**rows, "time": [when, when + timedelta(days=1)]})
+    for dates in (frame, frame.with_columns(pl.col("time").dt.replace_time_zone(None))):
+        curves = read(dates)
+        assert curves.observations["time"].to_list() == [51544.5, 51545.5]  # MJD of 2000-01-01 12:00
+        assert any("made MJD" in note for note in curves.notes)
+    assert read(frame.with_columns(pl.col("time").dt.date())).observations["time"].to_list() == [51544.0, 51545.0]
+    with pytest.raises(SeqsciError, match="holds no dates but Duration"):
+        read(frame.with_columns(pl.col("time") - pl.col("time").min()))
+
+
+def test_one_passband_for_all_is_refused_where_each_row_has_its_own(tmp_path: Path) -> None:
+    with pytest.raises(SeqsciError, match="every row is to be of passband r, and column 'passband' says"):
+        read(write(tmp_path, HEAD + GOOD), band="r")
+
+
+def test_ids_that_are_no_whole_numbers_stay_apart() -> None:
+    rows = {"time": [1.0, 2.0] * 2, "band": ["r"] * 4, "flux": [1.0] * 4, "flux_error": [1.0] * 4}
+    ids = read(pl.DataFrame({"object_id": [0.25, 0.25, 0.5, 0.5], **rows})).objects["object_id"].to_list()
+    assert ids == ["0.25", "0.5"]
+    assert read(pl.DataFrame({"object_id": [7.0, 7.0, 8.0, 8.0], **rows})).objects["object_id"].to_list() == ["7", "8"]
+
+
+def test_a_table_in_one_band_is_told_how_to_name_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,mjd,flux,flux_err\n1,1,1,1\n1,2,1,1\n")
+    with pytest.raises(SeqsciError, match=r"--data\.columns .*--data\.band r"):
+        read(path)
+    path = write(tmp_path, HEAD + "7,1.0,,5.0,1.0,1\n")
+    with pytest.raises(SeqsciError, match="no passband; give one of"):
+        read(path)

@@ -71,6 +71,8 @@ def _refuse(rows: pl.DataFrame) -> None:
             if kind == "text":
                 raise SeqsciError(f"{where}, {row['_bad']} is not a number; correct it or leave it blank")
             known = ", ".join(BANDS)
+            if row["_band"] is None or not row["_band"].strip():
+                raise SeqsciError(f"{where}: no passband; give one of {known} (or 0 to 5)")
             raise SeqsciError(f"{where}: unknown passband '{row['_band']}'; known: {known} (or 0 to 5); rename it")
 
 

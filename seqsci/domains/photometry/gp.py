@@ -142,16 +142,17 @@ def trim(
     columns = [table[c].to_numpy() for c in ("time", "flux", "flux_error")]
     lam = table["band"].replace_strict(dict(wavelengths), return_dtype=pl.Float64).to_numpy()
     found = first_and_last_detection(curves).select(pl.col("first", "last").fill_null(np.nan))
-    borders = found.to_numpy() + np.array([-settings.margin, settings.margin])
+    seen = found.to_numpy()
+    margin = settings.margin
     counts = {str(k): int(n) for k, n in table.group_by("object_id").len().iter_rows()}
     objects, whole, start = [], 0, 0
-    for name, (first, last) in zip(curves.objects["object_id"], borders, strict=True):
+    for name, (first, last) in zip(curves.objects["object_id"], seen, strict=True):
         stop = start + counts.get(name, 0)
         if stop == start:
             raise SeqsciError(f"object {name}: no observation; drop it from the objects")
         t, flux, error = (c[start:stop] for c in columns)
-        # Without a detection the borders are NaN, which no time lies beyond.
-        keep = ~((t <= first) | (t >= last))
+        # Without a detection the borders are NaN, which no time lies beyond; a margin of 0 keeps the detections.
+        keep = ~((t <= first - margin) | (t >= last + margin)) | ((t >= first) & (t <= last))
         whole += int(np.isnan(first))
         flux, error, t = flux[keep], error[keep], t[keep]
         objects.append(Trimmed(t - t[0], lam[start:stop][keep], flux, error, _scale(flux, error)))

@@ -24,7 +24,8 @@ def canonical_objects(
     require(found, frame.columns, ["object_id"], origin)
     if label is not None:
         if label not in frame.columns:
-            raise SeqsciError(f"{origin}: there is no column '{label}' for the label{nearest(label, frame.columns)}")
+            known = [name for name in frame.columns if name != "_row"]
+            raise SeqsciError(f"{origin}: there is no column '{label}' for the label{nearest(label, known)}")
         found["label"] = label
     if plain(found.get("label", "")) == "target" and "truetarget" in map(plain, frame.columns):
         raise SeqsciError(
@@ -50,9 +51,12 @@ def canonical_objects(
 
 def identity(frame: pl.DataFrame | pl.LazyFrame, name: str) -> pl.Expr:
     """Objects as text; whole numbers that were read as floats lose their point."""
-    schema = frame.collect_schema()
-    column = pl.col(name).cast(pl.Int64) if schema[name].is_float() else pl.col(name)
-    text = column.cast(pl.String).str.strip_chars()
+    column = pl.col(name)
+    text = column.cast(pl.String)
+    if frame.collect_schema()[name].is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        text = pl.when(whole == column).then(whole.cast(pl.String)).otherwise(text)
+    text = text.str.strip_chars()
     return pl.when(text != "").then(text)
 
 

@@ -115,7 +115,8 @@ def _near(curves: LightCurves, margin: float) -> pl.DataFrame:
     table = curves.observations.join(spans, on="object_id", how="left", maintain_order="left")
     table = table.with_columns(start=pl.col("time").min().over("object_id"))
     near = (pl.col("time") > pl.col("first") - margin) & (pl.col("time") < pl.col("last") + margin)
-    return table.filter(near | pl.col("last").is_null())
+    between = pl.col("time").is_between(pl.col("first"), pl.col("last"))  # a margin of 0 keeps the detections
+    return table.filter(near | between | pl.col("last").is_null())
 
 
 def _start(curves: LightCurves, margin: float) -> Floats:

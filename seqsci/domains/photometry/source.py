@@ -18,6 +18,7 @@ from seqsci.errors import SeqsciError, nearest
 
 BLANKS = ["", "NA", "N/A", "null", "None", "NULL"]
 LAYOUTS = ("auto", "long", "nested", "snana")
+MJD_1970 = 40587.0
 COMMON = 27.5
 """The zero point of FLUXCAL: magnitudes and rows of several zero points become fluxes on it."""
 TRUE, FALSE = ["1", "1.0", "true", "t", "+"], ["0", "0.0", "false", "f", "-"]
@@ -151,6 +152,11 @@ def canonical(
     magnitudes = "flux" not in found and "magnitude" in found
     wanted = ["object_id", "time", *(["magnitude", "magnitude_error"] if magnitudes else ["flux", "flux_error"])]
     names.require(found, theirs, wanted if band else [*wanted, "band"], origin)
+    if band and "band" in found:
+        raise SeqsciError(
+            f"{origin}: every row is to be of passband {band}, and column '{found['band']}' says which each is; leave "
+            f"band out, or keep the rows of one passband alone"
+        )
     said = [f"{ours} is column '{found[ours]}'" for ours in found if found[ours] != ours]
     if magnitudes:
         numbers = ["time", "magnitude", "magnitude_error"]
@@ -182,6 +188,12 @@ def canonical(
         elif zeropoint is None:
             said.append(f"the zero point of '{found['flux']}' is not stated: taken as {zero}")
     time = value["time"]
+    kind_of_time = frame.collect_schema()[found["time"]]
+    if kind_of_time in (pl.Date, pl.Datetime):
+        since_1970 = pl.col(found["time"]).cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64)
+        time, said = since_1970 / 86_400e6 + MJD_1970, [*said, f"dates of '{found['time']}' were made MJD"]
+    elif kind_of_time.is_temporal():
+        raise SeqsciError(f"{origin}: column '{found['time']}' holds no dates but {kind_of_time}; give days or dates")
     if names.plain(found["time"]) == "jd":
         time, said = time - 2400000.5, [*said, "Julian dates were made MJD"]
     plasticc = "detected" in found and names.plain(found.get("band", "")) == "passband"
@@ -226,7 +238,7 @@ def _joined(
     frame: pl.LazyFrame, origin: str, columns: Mapping[str, str] | None, label: str | None
 ) -> pl.DataFrame | None:
     """Metadata that stand in the table of observations itself."""
-    theirs = frame.collect_schema().names()
+    theirs = [name for name in frame.collect_schema().names() if name != "_row"]
     found = names.resolve(theirs, names.OBJECT_NAMES, columns, origin)
     if label is not None and label not in theirs:
         raise SeqsciError(f"{origin}: there is no column '{label}' for the label{nearest(label, theirs)}")

@@ -31,6 +31,8 @@ def load(
         source, objects = source
     elif source is None:
         source, objects = data.name, data.objects
+    elif objects is None:
+        objects = data.objects
     return photometry.load(
         source,
         objects,

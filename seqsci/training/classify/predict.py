@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.data.collection import everything
-from seqsci.domains.photometry import LightCurves, batches
+from seqsci.domains.photometry import BANDS, LightCurves, batches
 from seqsci.domains.photometry.snana import is_fits
 from seqsci.errors import SeqsciError
 from seqsci.files import whole
@@ -49,11 +49,17 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
     judge = Judge(run)
     tables, counts, notes = [], Counter[str](), dict[str, None]()
     for curves in _pieces(judge.recipe, data, objects):
-        tables.append(probability_table(curves.objects["object_id"], judge(curves), judge.frame.classes))
         counts.update(curves.counts)
         notes.update(dict.fromkeys(note for note in curves.notes if not _counted(note)))
+        if not len(curves.objects):
+            continue
+        notes.update(dict.fromkeys(judge.differences(curves)))
+        tables.append(probability_table(curves.objects["object_id"], judge(curves), judge.frame.classes))
+    dropped = [f"{name}: {n} dropped" for name, n in counts.items() if ": " in name]
+    if not tables:
+        raise SeqsciError(f"data: no object is left to classify ({'; '.join(dropped)})")
     if tell is not None:
-        for note in [*notes, *(f"{name}: {n} dropped" for name, n in counts.items() if ": " in name)]:
+        for note in [*notes, *dropped]:
             tell(note)
     return pl.concat(tables)
 
@@ -65,7 +71,7 @@ def flat_log_loss_of(run: Run, data: Any, objects: Any = None) -> float:
         SeqsciError: there is none.
     """
     judge = Judge(run)
-    curves, _ = load(judge.recipe.data, data, objects=objects)
+    curves, _ = load(replace(judge.recipe.data, objects=None), data, objects=objects)
     codes = {name: code for code, name in enumerate(judge.frame.classes)}
     truth = np.array([codes.get(name, -1) for name in curves.objects["label"]])
     if not (truth >= 0).any():
@@ -85,6 +91,18 @@ class Judge:
         self.temperature = float(tensors["temperature"])
         self.network = load_network(self.recipe, make_shape(self.recipe.data, self.frame), run)
 
+    def differences(self, curves: LightCurves) -> list[str]:
+        """Sentences on what these curves lack, or have, that the training's did not."""
+        said, here = [], set(curves.observations["band"].unique())
+        missing, new = set(self.frame.bands) - here, here - set(self.frame.bands)
+        if missing:
+            said.append(f"no row of passband {_listed(missing)}, which the model was trained with")
+        if new:
+            said.append(f"rows of passband {_listed(new)}, which the model was not trained with")
+        if self.frame.redshift and curves.objects["redshift"].is_null().all():
+            said.append("no object has a redshift, which the model was told in training; give them by objects")
+        return said
+
     def __call__(self, curves: LightCurves) -> Floats:
         """(N, K) in the order of `curves.objects`.
 
@@ -97,11 +115,15 @@ class Judge:
         return soften(logits, self.temperature)
 
 
+def _listed(bands: Iterable[str]) -> str:
+    return ", ".join(band for band in BANDS if band in set(bands))
+
+
 def _pieces(recipe: ClassifyRecipe, data: Any, objects: Any) -> Iterator[LightCurves]:
     """Light curves of new data, all at once or, of a large long file, some thousands of objects at a time."""
     settings = recipe.data
     if data is not None:
-        settings = replace(settings, label=None, count=None, parts=())  # new objects need no class
+        settings = replace(settings, label=None, objects=None, count=None, parts=())  # new objects need no class
     path = Path(data) if isinstance(data, str | Path) else None
     if path is None or not path.is_file() or path.stat().st_size < LARGE or is_fits(path):
         yield load(settings, data, objects=objects)[0]

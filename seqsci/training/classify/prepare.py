@@ -117,6 +117,11 @@ def _known(
 ) -> tuple[LightCurves, LightCurves | None, tuple[str, ...], list[str]]:
     """Objects of the classes that are learnt, those of the open set, the classes, and what became of the others."""
     objects = curves.objects
+    if curves.counts.get("without metadata, kept") == len(objects) > 0:
+        raise SeqsciError(
+            f"data.objects: none of its objects stands among the observations, where the first is "
+            f"'{objects['object_id'][0]}'; compare the ids (zeros in front count)"
+        )
     if objects["label"].null_count() == len(objects):
         raise SeqsciError(
             "data.label: no object has a label; name the table of objects by data.objects and its column of the class "
@@ -128,7 +133,7 @@ def _known(
     classes = tuple(sorted((name for name, n in sizes.items() if n >= data.least), key=_by_number))
     if len(classes) < 2:
         raise SeqsciError(
-            f"data: {len(classes)} class with at least {data.least} objects is not enough to classify; "
+            f"data: {len(classes) or 'no'} class with at least {data.least} objects to learn from, and two are needed; "
             f"give more objects, or lower data.least"
         )
     small = ~objects["label"].is_in(list(classes)).fill_null(True) & ~strange
@@ -140,7 +145,8 @@ def _known(
     ):
         here = kept.objects["object_id"].is_in(objects.filter(~gone)["object_id"].implode())
         kept = kept.take(kept.objects.filter(here)["object_id"], why)
-    notes = [f"{name}: {n} left out" for name, n in kept.counts.items() if name.startswith("objects: of classes")]
+    new = [name for name in kept.counts if name.startswith("objects: ") and name not in curves.counts]
+    notes = [f"{name}: {kept.counts[name]} left out" for name in new]
     if small.any():
         rare = dict(objects.filter(small)["label"].value_counts().sort("label").iter_rows())
         notes[-1] += ": " + ", ".join(f"{name} ({n})" for name, n in rare.items())
@@ -156,7 +162,7 @@ def _tested(objects: pl.DataFrame, origin: Mapping[str, Any], data: ClassifyData
     """(S,) which objects a split names as its test split, none where it is dealt; and a sentence on it."""
     if data.split == "auto" and origin.get("own_test") is not None:
         return objects["object_id"].is_in(list(origin["own_test"])), "test: the data set's own"
-    if data.split.startswith("redshift<"):
+    if _shifted(data.split):
         limit = _limit(data.split)
         said = f"a shift: test are the objects with redshift {limit:g} and more, all others train and validate"
         return (objects["redshift"] >= limit).fill_null(False), said
@@ -169,7 +175,7 @@ def _split(curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData) -
     marked, said = _tested(objects, origin, data)
     test = marked.to_numpy()
     shares: tuple[float, ...] = OWN_SHARES if test.any() else SHARES
-    if data.split not in ("auto",) and not data.split.startswith("redshift<"):
+    if data.split != "auto" and not _shifted(data.split):
         shares = parse_shares(data.split)
     rest, labels = np.flatnonzero(~test), objects["label"].to_list()
     groups = objects["group"].to_list()
@@ -181,9 +187,13 @@ def _split(curves: LightCurves, origin: Mapping[str, Any], data: ClassifyData) -
     return splits, [f"split ({said}): {sizes} objects"]
 
 
+def _shifted(text: str) -> bool:
+    return text.replace(" ", "").startswith("redshift<")
+
+
 def _limit(text: str) -> float:
     try:
-        return float(text.removeprefix("redshift<"))
+        return float(text.partition("<")[2])
     except ValueError:
         raise SeqsciError(f"data.split: '{text}' has no number behind '<'; write it as redshift<0.4") from None
 

@@ -187,7 +187,7 @@ def _page() -> Any:
         lstrip_blocks=True,
     )
     pages.filters.update(cell=_cell)
-    return pages.get_template("tune.html.j2")
+    return pages.get_template("report.html.j2")
 
 
 def _cell(value: Any) -> str:

@@ -32,7 +32,7 @@ from seqsci.errors import SeqsciError
 from seqsci.files import whole
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
-from seqsci.tune_report import ENDED, Narrate, best_trial, count_ended, leaderboard, listed, write_report
+from seqsci.tuning.report import ENDED, Narrate, best_trial, count_ended, leaderboard, listed, write_report
 
 NAME = "seqsci"
 """Of the study in its journal: fixed, so that a second worker on the same file joins in."""
