@@ -131,7 +131,11 @@ def test_explosion_formulas():
     assert np.isclose(classes.bazin_peak(rise, fall)[0], 4 * np.log(5))
     assert np.isclose(t[classes.bazin(t, rise, fall).argmax()], 4 * np.log(5), atol=1e-3)
     assert np.isclose(classes.bazin(np.zeros(1), rise, fall)[0], 0.5)
+    # Long before and long after there is nothing to see, whatever overflows on the way.
+    far = np.array([-3000.0, -1000, -400, -100, 1000, 3000])
+    assert classes.bazin(far, np.array([3.2]), np.array([11.0])).max() < 1e-8
     plateau = [np.array([x]) for x in (2.0, 10.0, 80.0, 0.005)]
+    assert np.abs(classes.villar(far, *plateau)).max() < 1e-8
     at = classes.villar(np.array([0.0, 60.0, 80.0, 90.0]), *plateau)
     assert np.allclose(at, [0.5, 0.7, 0.6, 0.6 / np.e], rtol=1e-6)
 
@@ -176,6 +180,17 @@ def test_a_nearby_ia_peaks_at_its_magnitude():
     peak = 27.5 - 2.5 * np.log10(flux.reshape(1000, -1).max(1)) - distance_modulus(z)
     near = (z > 0.05) & (z < 0.25)  # where r sees the rest frame near 5500 Angstrom
     assert near.sum() > 5 and np.abs(np.median(peak[near]) + 19.3) < 0.15
+
+
+@pytest.mark.parametrize("code", ["42", "52", "62", "64", "67", "90", "15", "993"])
+def test_an_explosion_is_dark_before_it_and_seen_for_a_while(code: str):
+    v = grid(np.arange(0, 1095, 3.0), n=300)
+    flux, _ = classes.MODELS[code](rng(2), v)
+    flux = np.abs(flux.reshape(300, -1))
+    peak = flux.argmax(1)
+    for one, top in zip(flux, peak, strict=True):
+        early = one[: max(top - 100, 0)]  # 300 days before the peak; only superluminous ones rise for longer
+        assert early.size == 0 or early.max() < 1e-3 * one[top]
 
 
 def test_cadence():

@@ -42,7 +42,8 @@ def planck(wavelength: Floats | float, kelvin: Floats) -> Floats:
 
 def bazin(t: Floats, rise: Floats, fall: Floats) -> Floats:
     """exp(-t/fall) / (1 + exp(-t/rise)) (Bazin et al. 2009)."""
-    return _exp(-t / fall) / (1 + _exp(-t / rise))
+    # In logarithms: long before the explosion both exponentials overflow, and their ratio is next to nothing.
+    return np.exp(np.maximum(-t / fall - np.logaddexp(0, -t / rise), -700))
 
 
 def bazin_peak(rise: Floats, fall: Floats) -> Floats:
