@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -30,7 +31,7 @@ class Optimisation(Protocol):
     def loss(self) -> str: ...  # noqa: D102
 
 
-class SequenceTask(pl.LightningModule):
+class SequenceTask(pl.LightningModule, ABC):
     """A network with a loss; a task says what the loss of a batch is, and what that of the validation split.
 
     Args:
@@ -47,21 +48,21 @@ class SequenceTask(pl.LightningModule):
         self._losses = (0.0, 0)
         """Sum over the items of this epoch so far, and their number: both outlive a resume in its middle."""
 
+    @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """What a training step minimises."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self) -> None:
         """Before the validation split."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collect(self, batch: Batch) -> None:
         """A batch of the validation split."""
-        raise NotImplementedError
 
+    @abstractmethod
     def conclude(self) -> float:
         """The loss of the whole validation split, not a mean of batch means."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Tensor:
         """What the network says."""
