@@ -18,7 +18,7 @@ from seqsci.errors import SeqsciError, nearest
 Duplicates = Literal["refuse", "first", "mean"]
 Irregular = Literal["refuse", "round"]
 Layout = Literal["auto", "wide", "long"]
-Role = Literal["observations", "objects"]
+Role = Literal["observations", "objects", "records"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,8 @@ class File:
     `sha256` and `bytes` are those of the uncompressed content, found as `name` or `name`.gz; where the source gives
     only an `md5`, it and `bytes` are those of the file exactly as it is called, compressed as it is. `part`: "" is
     always read, others only when asked for, and "test" goes along with "test_01". `split`: the objects in a table
-    of role "objects" are the set's own test split.
+    of role "objects" are the set's own test split; the records of a file of role "records" are all of that split,
+    and `label` is the class of them all.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -86,7 +87,8 @@ class File:
     bytes: int | None = None
     role: Role = "observations"
     part: str = ""
-    split: Literal["", "test"] = ""
+    split: Literal["", "train", "val", "test"] = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         if self.sha256 and self.md5:
@@ -96,8 +98,11 @@ class File:
         for digest, length in ((self.sha256, 64), (self.md5, 32)):
             if digest and not re.fullmatch(f"[0-9a-f]{{{length}}}", digest):
                 raise ValueError(f"{self.name}: a digest is not {length} digits of 0-9 a-f")
-        if self.split and self.role != "objects":
-            raise ValueError(f"{self.name}: split is for a file of role 'objects'")
+        allowed = {"records": ("", "train", "val", "test"), "objects": ("", "test"), "observations": ("",)}[self.role]
+        if self.split not in allowed:
+            raise ValueError(f"{self.name}: split {self.split} is not for a file of role '{self.role}'")
+        if self.label and self.role != "records":
+            raise ValueError(f"{self.name}: label is for a file of role 'records'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,27 @@ class Curves:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """How written sequences (DNA, proteins, molecules) are to be read.
+
+    `columns`: of a table, our name (id, sequence, group, split) to the set's; `label`: columns that can be predicted,
+    the usual one first; `separator`: between the members of a set where a line holds a whole one; `count`: records of
+    a set that seqsci simulates.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    columns: dict[str, str] = field(default_factory=dict)
+    label: tuple[str, ...] = ()
+    separator: str = ""
+    count: int | None = None
+
+
+SCIENCES = ("genomics", "proteins", "molecules")
+"""Domains of written sequences."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """One data set: where it comes from, how it is read, and how the published protocol splits it.
 
@@ -134,7 +160,7 @@ class Card:
     `sha256` is that of the uncompressed content, "" where it is not known; `bytes` likewise (None: unknown);
     `rows` counts data rows of what is always read; `target` is the usual single target; `units` maps channels to
     units; `instructions` say where to get the files when there is no `url`. `read` and `split` are for tables of
-    regular series, `curves` for light curves.
+    regular series, `curves` for light curves, `written` for DNA, proteins and molecules.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -159,6 +185,7 @@ class Card:
     split: Split = field(default_factory=Split)
     files: tuple[File, ...] = ()
     curves: Curves | None = None
+    written: Written | None = None
 
     def __post_init__(self) -> None:
         if self.file and self.files:
@@ -170,6 +197,8 @@ class Card:
             raise ValueError("files: two have the same name")
         if (self.curves is not None) != (self.domain == "photometry"):
             raise ValueError("curves are for the domain photometry, and it needs them")
+        if (self.written is not None) != (self.domain in SCIENCES):
+            raise ValueError(f"written is for the domains {', '.join(SCIENCES)}, and they need it")
 
     @property
     def contents(self) -> tuple[File, ...]:
@@ -280,7 +309,7 @@ def describe(card: Card) -> str:
         "step": card.read.step,
         "target": card.target,
         "units": ", ".join(f"{name}: {what}" for name, what in card.units.items()),
-        **(_split(card.split) if card.curves is None else _curves(card.curves)),
+        **_reading(card),
         "note": card.notes.strip(),
     }
     lines = [f"{name + ':':10s}{text}" for name, text in facts.items() if text]
@@ -289,7 +318,7 @@ def describe(card: Card) -> str:
 
 def _files(card: Card) -> dict[str, str]:
     """Names of the files of a set of several, those that are always read and those of the parts."""
-    always = [file.name + " (test split)" * bool(file.split) for file in card.files if not file.part]
+    always = [file.name + f" ({file.split} split)" * bool(file.split) for file in card.files if not file.part]
     if len(always) > MOST:
         always = [*always[: MOST - 2], f"{len(always) - MOST + 1} more", always[-1]]
     parts = ", ".join(f"{file.part} ({file.name})" for file in card.files if file.part)
@@ -298,6 +327,21 @@ def _files(card: Card) -> dict[str, str]:
 
 def _address(card: Card) -> str:
     return card.files[0].url.rpartition("/")[0] if card.files else ""
+
+
+def _reading(card: Card) -> dict[str, str]:
+    if card.curves is not None:
+        return _curves(card.curves)
+    return _split(card.split) if card.written is None else _written(card.written)
+
+
+def _written(written: Written) -> dict[str, str]:
+    """How the sequences are read, in words."""
+    return {
+        "columns": ", ".join(f"{ours} is {theirs}" for ours, theirs in written.columns.items()),
+        "label": " or ".join(written.label),
+        "records": "" if written.count is None else f"{written.count} unless asked otherwise",
+    }
 
 
 def _split(split: Split) -> dict[str, str]:

@@ -67,7 +67,7 @@ CURVES = GOOD.replace("electricity", "photometry").replace("simulated = true", '
             "a: give sha256 or md5, not both",
         ),
         (CURVES + f"[[files]]\nname = 'a.gz'\nsha256 = '{'a' * 64}'\n", "a.gz: sha256 is of uncompressed content"),
-        (CURVES + "[[files]]\nname = 'a'\nsplit = 'test'\n", "a: split is for a file of role 'objects'"),
+        (CURVES + "[[files]]\nname = 'a'\nsplit = 'test'\n", "a: split test is not for a file of role 'observations'"),
         (CURVES + "[[files]]\nname = 'a'\n[[files]]\nname = 'a'\n", "two have the same name"),
         (
             CURVES.replace("[curves]", "file = 'b'\n[curves]") + "[[files]]\nname = 'a'\n",
