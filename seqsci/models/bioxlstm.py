@@ -235,7 +235,7 @@ class BioXLSTMEncoder(nn.Module):
     doubled there, and so it is here. Both directions are rows of one batch.
     """
 
-    length_preserving = True
+    length_preserving = positional = True
     fixed_length = False
 
     def __init__(self, settings: BioXLSTMSettings) -> None:

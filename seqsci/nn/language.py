@@ -23,8 +23,7 @@ class LanguageNetwork(nn.Module):
 
     With `shape.shared` both strands are read with the same weights, as in Caduceus (Schiff et al. 2024, arXiv
     2403.03234): what is said of the other strand's sequence is what is said of this one's, read from the other side,
-    for any encoder, since the two meet in the last map alone. An encoder that takes no positions and is not recurrent
-    gets the fixed position code of Vaswani et al. (2017).
+    for any encoder, since the two meet in the last map alone. An encoder that takes no positions gets the fixed position code of Vaswani et al. (2017).
     """
 
     complements: Tensor
@@ -41,7 +40,6 @@ class LanguageNetwork(nn.Module):
         self.head = nn.Linear(settings.width, shape.symbols, bias=False)
         nn.init.normal_(self.embedding.weight, std=math.sqrt(2 / (5 * settings.width)))
         nn.init.normal_(self.head.weight, std=math.sqrt(2 / (5 * settings.width)))
-        self.placed = getattr(self.encoder, "positional", False)
         self.shared = shape.shared
         self.register_buffer("complements", torch.tensor(shape.complements, dtype=torch.int64), persistent=False)
 
@@ -63,15 +61,25 @@ class LanguageNetwork(nn.Module):
     def encode(self, batch: TokenBatch) -> Tensor:
         """(B, L, D) states of one strand."""
         x = self.embed(batch.tokens, batch.positions)
-        if self.placed:
+        if self.encoder.positional:
             states: Tensor = self.encoder(x, batch.mask, batch.positions)
             return states
         return self.encoder(x, batch.mask)
 
+    def initial_state(self, rows: int) -> Any:
+        """Of an encoder that streams: the state before the first token of B rows."""
+        return self.encoder.initial_state(rows)
+
+    def advance(self, tokens: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Of an encoder that streams: (B, T) the next tokens and their positions -> (B, T, V) float32 logits of what
+        follows each, and the state after them."""
+        states, state = self.encoder.advance(self.embed(tokens, positions), state, positions)
+        return self.head(states).float(), state
+
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """(B, L) and (B, L) -> (B, L, D)."""
         x: Tensor = self.embedding(tokens)
-        if self.placed or self.encoder.recurrent:
+        if self.encoder.positional:
             return x
         code = sinusoid(int(positions.max()) + 1, x.shape[-1], x.device)
         return x + code[positions]

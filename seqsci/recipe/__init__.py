@@ -129,5 +129,10 @@ def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
         raise SeqsciError(f"model.name: no model '{model}'{nearest(str(model), registry.HOMES)}")
     target = str(changes.get("data.target", "all"))
     univariate = target != "all" and "," not in target and changes.get("data.inputs") != "all"
-    special = f"{task}/{model}-{changes['data.name']}{'-univariate' if univariate else ''}"
-    return special if special in catalog.recipes() else f"{task}/{model}"
+    name = str(changes["data.name"])
+    special = f"{task}/{model}-{name}{'-univariate' if univariate else ''}"
+    if special in catalog.recipes():
+        return special
+    domain = catalog.card(name).domain if name in catalog.names("datasets") else changes.get("data.domain")
+    by_domain = f"{task}/{model}-{domain}"
+    return by_domain if by_domain in catalog.recipes() else f"{task}/{model}"

@@ -107,3 +107,10 @@ def _by_columns(source: Any) -> str:
     if any("smiles" in name for name in names):
         return "molecules"
     raise SeqsciError(f"data.domain: a table does not say what is written in it; give one of {', '.join(SCIENCES)}")
+
+
+def named_science(data: str | Path | None, domain: str | None) -> str | None:
+    """The domain to write into a recipe: as given, or of a user's files; None for data sets, whose cards say it."""
+    if domain is not None or data is None or str(data) in catalog.names("datasets"):
+        return domain
+    return science_of(WrittenData(name=str(data)))
