@@ -26,7 +26,9 @@ from seqsci.recipe.blocks import (
 from seqsci.recipe.build import (
     TASKS,
     ClassifyRecipe,
+    FinetuneRecipe,
     ForecastRecipe,
+    PretrainRecipe,
     Recipe,
     as_kind,
     as_tree,
@@ -37,6 +39,7 @@ from seqsci.recipe.build import (
 )
 from seqsci.recipe.text import parse_changes, read
 from seqsci.recipe.trees import merge, nest, whole_number
+from seqsci.recipe.written import FinetuneData, PretrainData, WrittenData
 
 __all__ = [
     "TASKS",
@@ -46,12 +49,17 @@ __all__ = [
     "ClassifyTrain",
     "Data",
     "Evaluate",
+    "FinetuneData",
+    "FinetuneRecipe",
     "ForecastData",
     "ForecastEvaluate",
     "ForecastRecipe",
     "ForecastTrain",
+    "PretrainData",
+    "PretrainRecipe",
     "Recipe",
     "Train",
+    "WrittenData",
     "as_kind",
     "as_tree",
     "build",
@@ -64,7 +72,12 @@ __all__ = [
 ]
 
 
-FIRST = {"forecast": ("demo-electricity", "informer"), "classify": ("demo-photometry", "t2")}
+FIRST = {
+    "forecast": ("demo-electricity", "informer"),
+    "classify": ("demo-photometry", "t2"),
+    "pretrain": ("demo-molecules", "bioxlstm"),
+    "finetune": ("demo-molecules", "bioxlstm"),
+}
 """Verb -> the data set and the model that are taken when none is named."""
 
 
