@@ -161,7 +161,38 @@ class BioXLSTMSettings:
             )
 
 
-ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings, Field(discriminator="name")]
+@dataclass(frozen=True, kw_only=True)
+class TransformerSettings:
+    """The transformer of LLaMA's form (Touvron et al. 2023, arXiv 2302.13971); the sizes are ours."""
+
+    name: Literal["transformer"] = "transformer"
+    width: Positive = 256
+    """Width D of every hidden state."""
+    heads: Positive = 4
+    """Attention heads; must divide the width."""
+    layers: Positive = 4
+    """Transformer layers."""
+    feedforward: Positive | None = None
+    """Inner width of the gated networks; when not given 8/3 D, rounded up to a multiple of 64."""
+    dropout: Fraction = 0.0
+    """Probability that a number which a layer adds is dropped in training."""
+    direction: Literal["forward", "both"] = "forward"
+    """Each step sees those before it, or all of them."""
+    rotary: Theta = 1e4
+    """Base theta of rotary position embeddings (Su et al. 2021, arXiv 2104.09864); 0 for none."""
+
+    def __post_init__(self) -> None:
+        _require_heads(self.width, self.heads)
+        if self.rotary and self.width // self.heads % 2:
+            raise SeqsciError(
+                f"model.rotary: heads of width {self.width // self.heads} do not fall into pairs; "
+                f"take a model.width that is a multiple of twice the heads"
+            )
+
+
+ModelSettings = Annotated[
+    InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings, Field(discriminator="name")
+]
 """Every model's settings, told apart by `name`."""
 
 
