@@ -23,7 +23,8 @@ class LanguageNetwork(nn.Module):
 
     With `shape.shared` both strands are read with the same weights, as in Caduceus (Schiff et al. 2024, arXiv
     2403.03234): what is said of the other strand's sequence is what is said of this one's, read from the other side,
-    for any encoder, since the two meet in the last map alone. An encoder that takes no positions gets the fixed position code of Vaswani et al. (2017).
+    for any encoder, since the two meet in the last map alone. An encoder that takes no positions gets the
+    fixed position code of Vaswani et al. (2017).
     """
 
     complements: Tensor
