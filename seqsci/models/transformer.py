@@ -107,7 +107,7 @@ class TransformerEncoder(nn.Module):
     keeps the keys and values of what was read, so that a step costs one look at each, not all of them anew.
     """
 
-    length_preserving = True
+    length_preserving = positional = True
     recurrent = False
     fixed_length = False
 
