@@ -237,6 +237,7 @@ class BioXLSTMEncoder(nn.Module):
 
     length_preserving = True
     fixed_length = False
+    positional = True
 
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
