@@ -91,7 +91,7 @@ def _transformer(recipe: PretrainRecipe, prepared: Prepared, run: Run, *, quiet:
     encoder: Any = LanguageNetwork(recipe.model, prepared.shape).encoder
     like = TransformerSettings(
         layers=getattr(recipe.model, "layers", 4),
-        direction="forward" if encoder.causal else "both",
+        direction="both" if recipe.train.objective == "masked" else "forward",
         dropout=recipe.model.dropout,
     )
     settings = matched(like, sum(p.numel() for p in encoder.parameters()))
