@@ -446,6 +446,4 @@ def _require(model: HMT) -> None:
             "and model.inject to mid"
         )
     if model.checkpoint and any(isinstance(part, _BatchNorm) for part in encoder.modules()):
-        raise SeqsciError(
-            "model.checkpoint: a batch norm of this encoder would count each segment twice; leave it out"
-        )
+        raise SeqsciError("model.checkpoint: a batch norm of this encoder would count each segment twice; leave it out")

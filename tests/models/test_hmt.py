@@ -246,7 +246,9 @@ VARIED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "wanted"), VARIED)
-@given(ends=st.lists(st.integers(1, 36), max_size=8), borders=st.lists(st.integers(1, 36), max_size=2), coded=st.booleans())
+@given(
+    ends=st.lists(st.integers(1, 36), max_size=8), borders=st.lists(st.integers(1, 36), max_size=2), coded=st.booleans()
+)
 @settings(max_examples=8, deadline=None, database=None)
 def test_in_pieces_of_any_size_it_is_the_whole(
     name: str, wanted: dict[str, Any], ends: list[int], borders: list[int], coded: bool
@@ -293,7 +295,7 @@ def earlier_changes(made: Any, x: Tensor) -> Tensor:
         before, found = made(x, ones(*x.shape[:2])), []
         for t in range(x.shape[1]):
             changed = x.clone()
-            changed[:, t] += 1
+            changed[:, t] = inputs(16, seed=t)
             moved = (made(changed, ones(*x.shape[:2])) - before).abs().amax((0, 2))
             found.append(moved[:t].amax() if t else moved.new_zeros(()))
     return torch.stack(found)
@@ -301,48 +303,48 @@ def earlier_changes(made: Any, x: Tensor) -> Tensor:
 
 @causal
 def test_nothing_is_said_of_the_future(name: str) -> None:
-    x = inputs(1, 40, 16)
-    for wanted in ({}, {"memory": 1}, {"memory": 1, "inject": "front"}, {"memory": 0}, {"summary": 8}):
+    x = inputs(1, 30, 16)
+    for wanted in ({}, {"memory": 1, "inject": "front"}, {"summary": 8}):
         made = around(name, **wanted)
         assert made.causal and not earlier_changes(made, x).any()
     front = around(name, inject="front")
     assert not front.causal and front.leaks and not front.streams
     moved = earlier_changes(front, x)
     # The second segment has one memory to choose from, so nothing depends on how it is chosen.
-    assert not moved[:17].any() and moved[17:20].min() > 1e-6 and not moved[20:24].any() and moved[25:28].min() > 1e-6
+    assert not moved[:17].any() and moved[17:20].min() > 1e-6 and not moved[20:25].any() and moved[25:28].min() > 1e-6
 
 
 def test_coin_flips_cannot_be_told_unless_the_future_is_seen() -> None:
-    """The least a token can cost is ln 2; the published form is below it at the offsets that it sees ahead of."""
+    """The least a token can cost is ln 2; the published form is below it where it has seen the token."""
     cost: dict[str, Tensor] = {}
     for inject in ("mid", "front"):
         torch.manual_seed(0)
         encoder = registry.encoder("transformer")(TransformerSettings(width=32, heads=2, layers=1, feedforward=64))
-        made: Any = HMT(encoder, segment=6, memory=8, inject=inject)
+        made: Any = HMT(encoder, segment=4, memory=8, inject=inject)
         table, head = nn.Embedding(2, 32), nn.Linear(32, 2)
+        for weight in (*encoder.parameters(), made.first, made.topic):
+            if weight.ndim > 1:  # louder than the encoder's own start, so that little training is enough
+                nn.init.normal_(weight, std=1 if len(weight) == 1 else weight.shape[1] ** -0.5)
         weights = [p for part in (made, table, head) for p in part.parameters()]
         optimizer = torch.optim.AdamW(weights, 3e-3)
         draw = torch.Generator().manual_seed(1)
 
         def losses(rows: int) -> Tensor:
-            tokens = torch.randint(2, (rows, 36), generator=draw)
-            logits = head(made(table(tokens[:, :-1]), ones(rows, 35)))
+            tokens = torch.randint(2, (rows, 17), generator=draw)
+            logits = head(made(table(tokens[:, :-1]), ones(rows, 16)))
             return nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
 
-        for _ in range(STEPS):
+        for _ in range(200):
             optimizer.zero_grad()
             losses(64).mean().backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
         with torch.no_grad():
-            cost[inject] = losses(4000)[:, 12:30].view(-1, 3, 6).mean((0, 1))
-    # 12,000 flips for each offset: the deviation of their mean loss is below 0.002.
+            cost[inject] = losses(4000)[:, 8:].view(-1, 2, 4).mean((0, 1))
+    # By 8,000 flips at each offset: a model that is as good as a coin is below by 0.003 at most.
     assert cost["mid"].min() > math.log(2) - 0.01
-    assert cost["front"][:2].max() < math.log(2) - 0.1
-    assert cost["front"][3:].min() > math.log(2) - 0.01
-
-
-STEPS = 250
-"""Of training on coin flips."""
+    assert cost["front"][0] < math.log(2) - 0.15
+    assert cost["front"][1:].min() > math.log(2) - 0.01
 
 
 def test_a_state_does_not_grow() -> None:
