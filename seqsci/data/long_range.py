@@ -1,8 +1,8 @@
 """Simulated tasks whose answer stands far before the question.
 
-Each gives `tokens (R, T + 1)` int64 and `answers (R, T + 1)` bool, True where a token is the answer to what stands before
-it: a model reads `tokens[:, :-1]` and is asked for `tokens[:, 1:]` where `answers[:, 1:]` is True. Token 0 asks, token 1
-announces; what is to be remembered comes next, and then what stands between.
+Each gives `tokens (R, T + 1)` int64 and `answers (R, T + 1)` bool, True where a token is the answer to what stands
+before it: a model reads `tokens[:, :-1]` and is asked for `tokens[:, 1:]` where `answers[:, 1:]` is True. Token 0 asks,
+token 1 announces; what is to be remembered comes next, and then what stands between.
 
 R rows, T tokens read, S segments of L tokens.
 """
@@ -51,7 +51,7 @@ def passkey(seed: int, count: int, *, segments: int, length: int, values: int = 
 def associative_recall(
     seed: int, count: int, *, pairs: int, length: int, keys: int = 8, values: int = 8, fillers: int = 8
 ) -> Task:
-    """One pair of key and value in each of the first S - 1 segments; the last begins with the question and one of the keys.
+    """One pair of key and value in each of the first S - 1 segments; the last is the question and one of the keys.
 
     Args:
         seed: of all draws.

@@ -271,7 +271,7 @@ class HMT(nn.Module):
     def _read(self, h: Tensor, real: Tensor, memory: Memory, coded: bool) -> tuple[Tensor, Tensor, Memory]:
         """A segment (B, L', D) and which of its steps are real -> (B, L'', D) and its mask, and the memory after it."""
         here, sensory = (self._coded(h, self.sensory), self._coded(memory.sensory, 0)) if coded else (h, memory.sensory)
-        parts, masks = [(sensory, memory.felt)], []
+        parts = [(sensory, memory.felt)]
         prompt, held = memory.last, real.new_ones(len(h), 1)
         cut = min(self.summary, h.shape[1]) if self.middle else h.shape[1]
         if self.slots:
@@ -282,21 +282,21 @@ class HMT(nn.Module):
             parts += [(prompt, held), (here[:, cut:], real[:, cut:])]
         if self.slots:
             parts.append((prompt, held))
-        x, masks = torch.cat([x for x, _ in parts], 1), torch.cat([mask for _, mask in parts], 1)
+        x, mask = torch.cat([part for part, _ in parts], 1), torch.cat([which for _, which in parts], 1)
         carried = memory.carried
         if self.carry_state:
             # Masked steps end a record, so that nobody reads the state behind them.
             y, carried = self.encoder.advance(x, carried)
         else:
-            y, masks = self._encoded(x, masks, self.reads)
-        written = self._written(y, masks, prompt) if self.slots else prompt
+            y, mask = self._encoded(x, mask, self.reads)
+        written = self._written(y, mask, prompt) if self.slots else prompt
         if self.length_preserving:
             start = memory.sensory.shape[1] + bool(self.slots)
             y = torch.cat([y[:, start : start + cut], y[:, start + cut + 1 :][:, : h.shape[1] - cut]], 1)
-            masks = real
+            mask = real
         else:
-            masks = masks & real.any(1, keepdim=True)
-        return y, masks, self._remembered(memory, written, h, real, carried)
+            mask = mask & real.any(1, keepdim=True)
+        return y, mask, self._remembered(memory, written, h, real, carried)
 
     def _prompt(self, h: Tensor, real: Tensor, memory: Memory, coded: bool) -> Tensor:
         """(B, 1, D) what the memories hold of what the first j steps of a segment are about; its one memory if N = 1.
