@@ -182,8 +182,8 @@ def _of_file(file: Path) -> dict[str, Tensor]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
         raise SeqsciError(
-            f"{file}: holds more than tensors, which could be a program and is not opened; write its state dict alone, "
-            f"with the code that made it, by torch.save or safetensors"
+            f"{file}: is damaged, or holds more than tensors, which could be a program and is not opened; write its state "
+            f"dict alone, with the code that made it, by torch.save or safetensors"
         ) from problem
     except (SafetensorError, RuntimeError, EOFError, zipfile.BadZipFile) as problem:
         raise SeqsciError(f"{file}: is no file of weights ({problem}); download it again") from problem
