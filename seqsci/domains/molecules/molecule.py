@@ -100,8 +100,8 @@ def respell(text: str, generator: np.random.Generator) -> str:
         generator: decides on the spelling.
 
     Returns:
-        A valid SMILES with the canonical SMILES of `text`. Stereo that a few cages and metal complexes lose in some
-        spellings is noticed, and another one is tried; the text itself is given back where none is found.
+        A valid SMILES whose canonical SMILES is that of `text`: every spelling is read again before it is given, and
+        should it be another molecule to RDKit, the next is tried, and at last the text itself given back.
 
     Raises:
         SeqsciError: the text is no valid SMILES.
