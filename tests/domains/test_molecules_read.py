@@ -166,6 +166,7 @@ def test_a_word_among_numbers_is_told() -> None:
         ("C(C)(C)(C)(C)C", "Explicit valence for atom # 0 C, 5, is greater than permitted"),
         ("c1cccc1", "Can't kekulize mol"),
         ("C==C", "not the grammar of SMILES"),
+        ("C[C@@H999]C", "no such chemistry"),
         ("", "there is no SMILES"),
     ],
 )

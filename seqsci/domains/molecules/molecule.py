@@ -37,7 +37,10 @@ def quiet() -> Iterator[None]:
 
 def parse(text: str) -> Chem.Mol | None:
     """The molecule of a SMILES; None for an empty or invalid one. Call it inside `quiet`."""
-    return Chem.MolFromSmiles(text, PARSE) if _plain(text) else None
+    try:
+        return Chem.MolFromSmiles(text, PARSE) if _plain(text) else None
+    except RuntimeError:  # an invariant of RDKit that the text has broken
+        return None
 
 
 def _plain(text: str) -> bool:
@@ -61,7 +64,10 @@ def reason(text: str) -> str:
         found: Chem.Mol | None = Chem.MolFromSmiles(text, RAW)
         if found is None:
             return "a ring is not closed" if _open_ring(text) else "not the grammar of SMILES"
-        problems = Chem.DetectChemistryProblems(found)
+        try:
+            problems = Chem.DetectChemistryProblems(found)
+        except RuntimeError:  # what RDKit throws at [CH999]: it has not counted so many bonds
+            problems = ()
     return str(problems[0].Message()).rstrip(".\n") if problems else "no such chemistry"
 
 
