@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from seqsci.data.opened import opened, opened_bytes
+from seqsci.data.opened import opened, opened_bytes, unpacked
 from seqsci.domains.genomics.rows import Invalid, Rows
 from seqsci.errors import SeqsciError, nearest
 
@@ -30,7 +30,7 @@ CLASSES = 20
 LOOKED_AT = 20
 """Rows by which a column without a known name is recognised as DNA."""
 _DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]{8,}")
-_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read_table(
@@ -50,10 +50,8 @@ def read_table(
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    with opened_bytes(path) as raw:
-        data = raw.read()
     try:
-        return pl.read_parquet(io.BytesIO(data))
+        return pl.read_parquet(io.BytesIO(unpacked(path)))
     except _BROKEN as error:
         raise SeqsciError(f"{path.name}: is no whole Parquet file ({_first(error)}); write it again") from None
 
