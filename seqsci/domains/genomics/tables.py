@@ -76,6 +76,8 @@ def _text(path: Path) -> pl.DataFrame:
     if any(_DNA.fullmatch(value) for value in head):
         return frame
     names = [name or f"column_{place}" for place, name in enumerate(head, 1)]
+    if any("\n" in name for name in names):
+        raise SeqsciError(f"{path.name}: a quotation mark in the header is not closed; correct the header")
     again = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if again is not None:
         raise SeqsciError(f"{path.name}: two columns are called '{again}'; rename one")
@@ -185,7 +187,7 @@ def _splits(values: pl.Series, origin: str, column: str) -> pl.Series:
     for row, value in enumerate(plain, 1):
         if value not in SPLITS:
             raise SeqsciError(
-                f"{origin}, row {row}, column {column}: '{value}' is none of train, val, test; correct it"
+                f"{origin}, row {row}, column {column}: {value!r} is none of train, val, test; correct it"
             )
     return plain.replace_strict(SPLITS, return_dtype=pl.String).alias("split")
 
