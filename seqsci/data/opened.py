@@ -1,95 +1,62 @@
-"""Opens a text file that may be packed: plain, .gz, or a .zip with one member; told by content, not by name.
-
-Files are read as a stream, so that a large one is never whole in memory.
-"""
+"""Opens a text file that may be packed: plain, .gz, or a .zip with one member; told by content, not by name."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import IO, TextIO
 
 from seqsci.errors import SeqsciError
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
-def opened(path: Path) -> TextIO:
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
     """Text of a file: UTF-8 without its byte-order mark, any kind of line end read as one newline.
 
     A byte that is no UTF-8 becomes U+FFFD: harmless in a name, and refused by whoever checks the letters.
 
     Raises:
-        SeqsciError: no such file, not readable, a damaged archive (this may show only while reading), or a .zip with
-            several members.
+        SeqsciError: no such file, not readable, a damaged archive (also when it shows only while reading), or a .zip
+            with several members.
     """
-    return io.TextIOWrapper(opened_bytes(path), encoding="utf-8-sig", errors="replace")
-
-
-def opened_bytes(path: Path) -> io.BufferedReader:
-    """The unpacked bytes of a file; errors as those of `opened`."""
-    return io.BufferedReader(_Unpacked(path), 1 << 16)
+    with opened_bytes(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as text:
+        yield text
 
 
 def unpacked(path: Path) -> bytes:
-    """All unpacked bytes of a file; errors as those of `opened`."""
-    with opened_bytes(path) as file:
-        return file.read()
+    """The whole content of a file; errors as those of `opened`."""
+    try:
+        with opened_bytes(path) as raw:
+            return raw.read()
+    except (lzma.LZMAError, struct.error, ValueError, RuntimeError) as error:
+        raise SeqsciError(f"{path}: the archive is damaged or cannot be unpacked ({error}); copy it again") from None
 
 
-class _Unpacked(io.RawIOBase):
-    """The content of a file; what the archive or the disk refuses while it is read is told in a sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._files = ExitStack()
-        try:
-            with _told(path):
-                self._inner = self._open(self._files.enter_context(path.open("rb")))
-        except SeqsciError:
-            self.close()
-            raise
-
-    def _open(self, raw: IO[bytes]) -> IO[bytes]:
-        start = raw.read(4)
-        raw.seek(0)
-        if start.startswith(GZIP):
-            return cast(IO[bytes], self._files.enter_context(gzip.GzipFile(fileobj=raw)))
-        if not start.startswith(ZIP):
-            return raw
-        archive = self._files.enter_context(zipfile.ZipFile(raw))
-        members = [one for one in archive.infolist() if not one.is_dir()]
-        if len(members) != 1:
-            raise SeqsciError(
-                f"{self._path}: the archive has {len(members)} members; unpack it and name the one that is meant"
-            )
-        return self._files.enter_context(archive.open(members[0]))
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _told(self._path):
-            data = self._inner.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._files.close()
-        super().close()
+def whole_text(path: Path) -> str:
+    """The whole text of a file, of which every byte counts: what is no UTF-8 is refused by its line."""
+    raw = unpacked(path)
+    try:
+        return io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SeqsciError(f"{path.name}, line {line}: is not UTF-8 text; save the file as UTF-8") from None
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def opened_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The unpacked bytes of a file; errors as those of `opened`."""
     try:
-        yield
-    except SeqsciError:
-        raise
+        with path.open("rb") as raw, _unpacked(path, raw) as inner:
+            yield inner
     except FileNotFoundError:
         raise SeqsciError(f"{path}: there is no such file; check the name") from None
     except IsADirectoryError:
@@ -98,6 +65,27 @@ def _told(path: Path) -> Iterator[None]:
         raise SeqsciError(f"{path}: the archive is cut off or damaged; copy it again") from None
     except OSError as error:
         raise SeqsciError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (RuntimeError, NotImplementedError, ValueError) as error:
-        # A password, a kind of compression that Python lacks, or nonsense in the directory of a zip file.
-        raise SeqsciError(f"{path}: cannot be unpacked ({error}); unpack it yourself") from None
+
+
+@contextmanager
+def _unpacked(path: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    start = raw.read(4)
+    raw.seek(0)
+    if start.startswith(GZIP):
+        with gzip.GzipFile(fileobj=raw) as inner:
+            yield inner  # type: ignore[misc]
+    elif start.startswith(ZIP):
+        with zipfile.ZipFile(raw) as archive, _member(path, archive) as inner_zip:
+            yield inner_zip
+    else:
+        yield raw
+
+
+def _member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
+    members = [name for name in archive.namelist() if not name.endswith("/")]
+    if len(members) != 1:
+        raise SeqsciError(f"{path}: the archive has {len(members)} members; unpack it and name the file that is meant")
+    try:
+        return archive.open(members[0])
+    except (RuntimeError, NotImplementedError) as error:
+        raise SeqsciError(f"{path}: {members[0]} cannot be unpacked ({error}); unpack it yourself") from None

@@ -50,10 +50,18 @@ def read_table(
 
 
 def _parquet(path: Path) -> pl.DataFrame:
+    """By Arrow: polars meets some damaged files with a panic, which prints to the user's terminal."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = unpacked(path)
     try:
-        return pl.read_parquet(io.BytesIO(unpacked(path)))
-    except _BROKEN as error:
+        table = pq.ParquetFile(io.BytesIO(data)).read()
+        table.validate(full=True)
+        frame = pl.DataFrame(table)
+    except (*_BROKEN, pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
         raise SeqsciError(f"{path.name}: is no whole Parquet file ({_first(error)}); write it again") from None
+    return frame
 
 
 def _text(path: Path) -> pl.DataFrame:
