@@ -212,6 +212,7 @@ def test_own_splits_and_groups(write: Write) -> None:
         ("id,text\na,hello\n", {}, "no column looks like DNA; name it with data.columns, such as sequence=id"),
         ("p,q\nACGTACGTE,ACGTACGTE\nACGTACGT,ACGTACGT\n", {}, "no column looks like DNA"),
         ("seq,seq\nA,C\n", {}, "two columns are called 'seq'"),
+        ('"id,x\na",seq\nb,ACGT\n', {}, "a quotation mark in the header is not closed"),
         ("id,seq\na,ACGT,x\n", {}, "is not a table"),
         ("id,seq\n", {}, "there are no records"),
         ("\n", {}, "the file is empty"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from seqsci.data.opened import opened, opened_bytes
+from seqsci.data.opened import opened, opened_bytes, unpacked
 from seqsci.domains.genomics.rows import Invalid, Rows
 from seqsci.errors import SeqsciError, nearest
 
@@ -30,7 +30,7 @@ CLASSES = 20
 LOOKED_AT = 20
 """Rows by which a column without a known name is recognised as DNA."""
 _DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]{8,}")
-_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read_table(
@@ -50,12 +50,18 @@ def read_table(
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    with opened_bytes(path) as raw:
-        data = raw.read()
+    """By Arrow: polars meets some damaged files with a panic, which prints to the user's terminal."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = unpacked(path)
     try:
-        return pl.read_parquet(io.BytesIO(data))
-    except _BROKEN as error:
+        table = pq.ParquetFile(io.BytesIO(data)).read()
+        table.validate(full=True)
+        frame = pl.DataFrame(table)
+    except (*_BROKEN, pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
         raise SeqsciError(f"{path.name}: is no whole Parquet file ({_first(error)}); write it again") from None
+    return frame
 
 
 def _text(path: Path) -> pl.DataFrame:
@@ -78,6 +84,8 @@ def _text(path: Path) -> pl.DataFrame:
     if any(_DNA.fullmatch(value) for value in head):
         return frame
     names = [name or f"column_{place}" for place, name in enumerate(head, 1)]
+    if any("\n" in name for name in names):
+        raise SeqsciError(f"{path.name}: a quotation mark in the header is not closed; correct the header")
     again = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if again is not None:
         raise SeqsciError(f"{path.name}: two columns are called '{again}'; rename one")
@@ -187,7 +195,7 @@ def _splits(values: pl.Series, origin: str, column: str) -> pl.Series:
     for row, value in enumerate(plain, 1):
         if value not in SPLITS:
             raise SeqsciError(
-                f"{origin}, row {row}, column {column}: '{value}' is none of train, val, test; correct it"
+                f"{origin}, row {row}, column {column}: {value!r} is none of train, val, test; correct it"
             )
     return plain.replace_strict(SPLITS, return_dtype=pl.String).alias("split")
 
