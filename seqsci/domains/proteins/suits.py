@@ -12,7 +12,7 @@ import polars as pl
 from seqsci.domains.proteins.letters import OTHERS, RESIDUES
 from seqsci.domains.proteins.mutants import MUTANT
 from seqsci.domains.proteins.read import A3M, FASTA, STOCKHOLM, suffix
-from seqsci.domains.proteins.table import NAMES, PARQUET
+from seqsci.domains.proteins.table import NAMES, PARQUET, UNREADABLE
 
 PEEK = 1 << 16
 """Bytes of the start that are looked at."""
@@ -36,7 +36,7 @@ def suits(path: Path) -> bool:
             return _table_suits(pl.scan_parquet(path, glob=False).head(20).collect())
         text = head.decode("utf-8-sig", "ignore").replace("\r\n", "\n").replace("\r", "\n")
         return _text_suits(text, suffix(path))
-    except (zlib.error, OSError, EOFError, ValueError, pl.exceptions.PolarsError):
+    except (zlib.error, EOFError, *UNREADABLE):
         return False
 
 
