@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seqsci.api import Result, classify, forecast, open_run, tune
     from seqsci.errors import SeqsciError
     from seqsci.estimators import Classifier, Forecaster
+    from seqsci.language import pretrain
 
 # Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
 # OpenMP reads this when torch is first imported; a value that the user has set stands.
@@ -25,11 +26,22 @@ _HOMES = {
     "classify": "seqsci.api",
     "forecast": "seqsci.api",
     "open_run": "seqsci.api",
+    "pretrain": "seqsci.language",
     "tune": "seqsci.api",
     "SeqsciError": "seqsci.errors",
 }
 
-__all__ = ["Classifier", "Forecaster", "Result", "SeqsciError", "classify", "forecast", "open_run", "tune"]
+__all__ = [
+    "Classifier",
+    "Forecaster",
+    "Result",
+    "SeqsciError",
+    "classify",
+    "forecast",
+    "open_run",
+    "pretrain",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

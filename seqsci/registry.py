@@ -17,6 +17,7 @@ HOMES = {
     "t2": "seqsci.models.t2",
     "fcn": "seqsci.models.fcn",
     "bioxlstm": "seqsci.models.bioxlstm",
+    "transformer": "seqsci.models.transformer",
 }
 """Encoder name -> the module that registers it."""
 
@@ -83,5 +84,6 @@ def settings(name: str) -> type:
         "t2": known.T2Settings,
         "fcn": known.FCNSettings,
         "bioxlstm": known.BioXLSTMSettings,
+        "transformer": known.TransformerSettings,
     }
     return found[name]

@@ -16,6 +16,7 @@ def test_every_card_is_valid_and_complete() -> None:
         *("demo-electricity", "etth1", "etth2", "ettm1", "ettm2", "wth", "weather"),
         *("exchange_rate", "national_illness", "electricity"),
         *("demo-photometry", "mallorn", "plasticc", "spcc"),
+        *("demo-molecules", "bbbp", "chembl31", "esol", "freesolv", "hiv", "icst", "tox21", "zinc250k"),
     }
     for card in found:
         assert card.title and card.description and card.licence

@@ -17,6 +17,9 @@ def outline(recipe: Any) -> str:
     data, model = recipe.data, recipe.model
     if recipe.task == "forecast":
         what = f"context {data.context}, horizon {data.horizon}, target {data.target}"
+    elif recipe.task in ("pretrain", "finetune"):
+        what = f"rows of at most {data.context} tokens"
+        what = f"{recipe.train.objective}, {what}" if recipe.task == "pretrain" else what
     else:
         what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
     return f"{model.name} on {catalog.label(data.name)}, {what}"

@@ -80,6 +80,49 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """Tensors of B rows of a language; integers are int64.
+
+    `tokens (B, L)` what the model reads, `mask (B, L)` True where there is one; `positions (B, L)` of each in its
+    record, from 0, so that they begin anew where another record of a set begins. `target (B, L)`: what the model is
+    to say at each place, where `target_mask (B, L)` is True: the next token, or one that was hidden. `label (B,)` of
+    the whole row: a class, -1 for unknown, or a number, NaN for unknown. `index (B,)`: number of the row in its split.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    positions: Tensor
+    index: Tensor
+    target: Tensor | None = None
+    target_mask: Tensor | None = None
+    label: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in moved.items() if v is not None})
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageShape:
+    """What a language model, or a model on top of one, must know of its data before it is built.
+
+    `symbols` V of the vocabulary; `context` most tokens of a row in training; `complements (V,)`: the other strand's
+    token for each, or () where there is none; `shared`: whether both strands are read with the same weights;
+    `outputs`: numbers to say of a whole row (K classes, or 1); 0 for a language model.
+    """
+
+    symbols: int
+    context: int
+    complements: tuple[int, ...] = ()
+    shared: bool = False
+    outputs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """What a model must know of its data before it is built.
 
@@ -111,3 +154,7 @@ class SequenceShape:
     kinds: int
     static: int
     classes: int
+
+
+AnyShape = Shape | SequenceShape | LanguageShape
+"""What a network of any task is built for."""

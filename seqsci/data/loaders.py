@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from seqsci.data.batch import Batch
-
 MIXED = 16
 """Batches that are filled together when sequences of similar length share a batch."""
 
@@ -51,11 +49,15 @@ class EpochOrder(Sampler[int]):
         size: items of a batch.
         lengths: (count,) steps of each item; with them, items of similar length share a batch, so that little is
             padded, and the batches come in random order.
+        fresh: number the items on from epoch to epoch (item i of epoch e is e count + i), for data that draw anew
+            what stands in an item: such a draw can then be a function of the number alone.
     """
 
-    def __init__(self, count: int, seed: int, size: int = 1, lengths: Tensor | None = None) -> None:
+    def __init__(
+        self, count: int, seed: int, size: int = 1, lengths: Tensor | None = None, fresh: bool = False
+    ) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
-        self.size, self.lengths = size, lengths
+        self.size, self.lengths, self.fresh = size, lengths, fresh
 
     def __len__(self) -> int:
         return self.count
@@ -69,6 +71,9 @@ class EpochOrder(Sampler[int]):
 
     def permutation(self, epoch: int) -> Tensor:
         """(count,) the order of an epoch."""
+        return self._shuffled(epoch) + (epoch * self.count if self.fresh else 0)
+
+    def _shuffled(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
         order = torch.randperm(self.count, generator=generator)
         if self.lengths is None:
@@ -83,11 +88,11 @@ class EpochOrder(Sampler[int]):
 
 
 def loader(
-    data: Dataset[Batch], size: int, *, seed: int | None = None, lengths: Tensor | None = None
-) -> StatefulDataLoader[Batch]:
+    data: Dataset[Any], size: int, *, seed: int | None = None, lengths: Tensor | None = None, fresh: bool = False
+) -> StatefulDataLoader[Any]:
     """Batches of `size`, in the order of `EpochOrder` when a seed is given, else as they are; none is dropped."""
     count = len(data)  # type: ignore[arg-type] # torch's Dataset does not declare it
-    sampler = None if seed is None else EpochOrder(count, seed, size, lengths)
+    sampler = None if seed is None else EpochOrder(count, seed, size, lengths, fresh)
     return StatefulDataLoader(data, batch_size=size, sampler=sampler, collate_fn=_as_is)
 
 

@@ -1,6 +1,7 @@
 """The measures that torchmetrics and scikit-learn lack, and their intervals.
 
-`intervals` has those of dependent series and of forecasts, `classification` scores of probabilities.
+`intervals` has those of dependent series and of forecasts, `classification` scores of probabilities,
+`ratios` means over tokens.
 """
 
 from seqsci.metrics.classification import (
@@ -20,6 +21,7 @@ from seqsci.metrics.classification import (
     weighted_log_loss,
 )
 from seqsci.metrics.intervals import block_bootstrap, conformal_radius
+from seqsci.metrics.ratios import bootstrap_ratio
 
 __all__ = [
     "PLASTICC_WEIGHTS",
@@ -27,6 +29,7 @@ __all__ = [
     "block_bootstrap",
     "bootstrap",
     "bootstrap_difference",
+    "bootstrap_ratio",
     "calibration_error",
     "conformal_radius",
     "flat_log_loss",

@@ -9,6 +9,9 @@ their states (section 2.2). Three kinds stand here:
     sLSTM           x + GN(sLSTM(i, f from c, z, o from norm(x)))             c = SiLU(conv4(norm(x)))
     mLSTM, later    x + Out(sigmoid(o) * GN(mLSTM(q, k, v)))                  q, k, v, o = maps of norm(x)
 
+With `rotary` the queries and keys of an mLSTM are turned by their position (`nn.rotary`): each head by itself, behind
+the gates, as in DNA-xLSTM, or over the whole width before the gates of v1 read them, as in Prot-xLSTM.
+
 Behind the last two a gated network adds its part. `style` "v1" norms by layer norm and gates by GELU; "later", the
 blocks of xLSTM-7B (Beck et al., ICML 2025, arXiv 2503.13427), by root mean square and SiLU. A "later" sLSTM is ours:
 xLSTM-7B has none. GN is a layer norm of each head; conv4 a causal convolution of each channel.
@@ -30,7 +33,7 @@ from seqsci_kernels import mlstm as matrix
 from seqsci_kernels import slstm as scalar
 from torch import Tensor, nn
 
-from seqsci.models.settings import BioXLSTMSettings
+from seqsci.models.settings import BioXLSTMSettings, whole
 from seqsci.nn.convolution import CausalConv
 from seqsci.nn.dropout import Dropout
 from seqsci.nn.feedforward import GatedFeedForward
@@ -38,6 +41,7 @@ from seqsci.nn.gated_memory import fan_out, gated, mixed
 from seqsci.nn.norms import HeadNorm, RMSNorm
 from seqsci.nn.packing import RealSteps
 from seqsci.nn.precision import product_dtype
+from seqsci.nn.rotary import following, rotate, rotation
 from seqsci.registry import register_encoder
 
 BLOCK = 4
@@ -61,8 +65,13 @@ class BlockState(NamedTuple, Generic[Cell]):
     cell: Cell
 
 
-State = tuple[BlockState[Any], ...]
-"""Of an encoder: one for each block."""
+class State(NamedTuple):
+    """What an encoder hands to its next step."""
+
+    blocks: tuple[BlockState[Any], ...]
+    """One for each block."""
+    steps: Tensor
+    """(B,) int64, the position of the next step where none is given."""
 
 
 class MatrixMemory(nn.Module):
@@ -71,14 +80,19 @@ class MatrixMemory(nn.Module):
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
-        inner = _whole(2 * width, math.lcm(64, self.heads))
-        self.up, self.gate = nn.Linear(width, inner, bias=False), nn.Linear(width, inner, bias=False)
+        inner, bias = settings.keys, settings.bias
+        self.up, self.gate = nn.Linear(width, inner, bias=bias), nn.Linear(width, inner, bias=bias)
         self.conv = CausalConv(inner)
         self.qkv = nn.Parameter(torch.empty(3, inner // BLOCK, BLOCK, BLOCK))
+        self.qkv_bias = nn.Parameter(torch.zeros(3, inner)) if bias else None
         self.gates = nn.Linear(3 * inner, 2 * self.heads)
         self.norm = nn.Parameter(torch.ones(inner))
         self.skip = nn.Parameter(torch.ones(inner))
-        self.down = nn.Linear(inner, width, bias=False)
+        self.down = nn.Linear(inner, width, bias=bias)
+        self.gates_see_turned = settings.rotary_over == "width"
+        if bias:
+            for linear in (self.up, self.gate, self.down):
+                nn.init.zeros_(linear.bias)
         _small(self.up.weight, width)
         _small(self.gate.weight, width)
         _small(self.qkv, width)
@@ -90,12 +104,24 @@ class MatrixMemory(nn.Module):
         width = len(self.skip) // self.heads
         return BlockState(self.conv.start(rows), _empty(self.down.weight, rows, self.heads, width, width))
 
-    def forward(self, x: Tensor, state: BlockState[matrix.State]) -> tuple[Tensor, BlockState[matrix.State]]:
-        """(B, L, D) -> (B, L, D) and the state after it."""
+    def forward(
+        self, x: Tensor, state: BlockState[matrix.State], turns: Tensor | None = None
+    ) -> tuple[Tensor, BlockState[matrix.State]]:
+        """(B, L, D) -> (B, L, D) and the state after it; `turns` of `rotation`."""
         a, z = fan_out(x, self.up.weight, self.gate.weight)
+        if self.up.bias is not None:
+            a, z = a + self.up.bias.to(a.dtype), z + self.gate.bias.to(z.dtype)
         c, q, k, v, gates = mixed(a, state.before, self.conv.weight, self.conv.bias, self.qkv, self.gates.weight)
+        if self.qkv_bias is not None:
+            q, k, v = (y + offset.to(y.dtype) for y, offset in zip((q, k, v), self.qkv_bias, strict=True))
+            gates = gates + F.linear(self.qkv_bias.flatten(), self.gates.weight)
+        if turns is not None:
+            q, k = rotate(q, turns), rotate(k, turns)
+            if self.gates_see_turned:
+                gates = F.linear(torch.cat([q, k, v], -1), self.gates.weight)
         h, cell = _remember(q, k, v, gates + self.gates.bias, self.heads, state.cell)
         y = gated(h, z, self.norm, self.down.weight, EPSILON["v1"], "silu", self.skip, c)
+        y = y if self.down.bias is None else y + self.down.bias.to(y.dtype)
         return y, BlockState(self.conv.last(a, state.before), cell)
 
 
@@ -105,7 +131,7 @@ class LaterMatrixMemory(nn.Module):
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
-        self.query, self.key = nn.Linear(width, width // 2, bias=False), nn.Linear(width, width // 2, bias=False)
+        self.query, self.key = nn.Linear(width, settings.keys, bias=False), nn.Linear(width, settings.keys, bias=False)
         self.value, self.open = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.gates = nn.Linear(width, 2 * self.heads)
         self.norm = nn.Parameter(torch.ones(width))
@@ -121,10 +147,14 @@ class LaterMatrixMemory(nn.Module):
         weight = self.out.weight
         return BlockState(weight.new_zeros(rows, 0, 0), _empty(weight, rows, self.heads, value // 2, value))
 
-    def forward(self, x: Tensor, state: BlockState[matrix.State]) -> tuple[Tensor, BlockState[matrix.State]]:
-        """(B, L, D) -> (B, L, D) and the state after it."""
+    def forward(
+        self, x: Tensor, state: BlockState[matrix.State], turns: Tensor | None = None
+    ) -> tuple[Tensor, BlockState[matrix.State]]:
+        """(B, L, D) -> (B, L, D) and the state after it; `turns` of `rotation`."""
         maps = (self.query, self.key, self.value, self.open, self.gates)
         q, k, v, o, gates = fan_out(x, *(linear.weight for linear in maps))
+        if turns is not None:
+            q, k = rotate(q, turns), rotate(k, turns)
         gates = CAP * torch.tanh((gates + self.gates.bias) / CAP)
         h, cell = _remember(q, k, v, gates, self.heads, state.cell)
         y = gated(h, o, self.norm, self.out.weight, EPSILON["later"], "sigmoid")
@@ -155,8 +185,10 @@ class ScalarMemory(nn.Module):
         gates = self.bias.new_empty(rows, 1, *self.bias.shape)
         return BlockState(self.conv.start(rows), scalar.empty_state(gates))
 
-    def forward(self, x: Tensor, state: BlockState[scalar.State]) -> tuple[Tensor, BlockState[scalar.State]]:
-        """(B, L, D) -> (B, L, D) and the state after it."""
+    def forward(
+        self, x: Tensor, state: BlockState[scalar.State], turns: Tensor | None = None
+    ) -> tuple[Tensor, BlockState[scalar.State]]:
+        """(B, L, D) -> (B, L, D) and the state after it; `turns` are not read: there is nothing to turn."""
         kind = product_dtype(x)
         c, before = self.conv(x, state.before)
         # One product for all gates: i and f read c, z and o read x, each past rows of zeros.
@@ -185,9 +217,9 @@ class Block(nn.Module):
         if later or scalars:
             self.norm2, self.feedforward = _norm(settings), _gated(settings)
 
-    def forward(self, x: Tensor, state: BlockState[Any]) -> tuple[Tensor, BlockState[Any]]:
-        """(B, L, D) -> (B, L, D) and the state after it."""
-        y, state = self.memory(self.norm1(x), state)
+    def forward(self, x: Tensor, state: BlockState[Any], turns: Tensor | None = None) -> tuple[Tensor, BlockState[Any]]:
+        """(B, L, D) -> (B, L, D) and the state after it; `turns` of `rotation`."""
+        y, state = self.memory(self.norm1(x), state, turns)
         x = self.dropout.add(x, y)
         if self.feedforward is not None and self.norm2 is not None:
             x = self.dropout.add(x, self.feedforward(self.norm2(x)))
@@ -203,51 +235,73 @@ class BioXLSTMEncoder(nn.Module):
     doubled there, and so it is here. Both directions are rows of one batch.
     """
 
-    length_preserving = True
+    length_preserving = positional = True
     fixed_length = False
 
     def __init__(self, settings: BioXLSTMSettings) -> None:
         super().__init__()
         self.width = settings.width
-        self.causal = self.recurrent = settings.direction == "forward"
+        self.causal = self.recurrent = self.streams = settings.direction == "forward"
+        self.rotary = settings.rotary
+        self.turned = settings.keys // (settings.heads if settings.rotary_over == "head" else 1)
         self.blocks = nn.ModuleList(Block(settings, number) for number in range(settings.layers))
         self.norm = _norm(settings)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, L, D), mask (B, L) True where a step is real -> (B, L, D)."""
+    def forward(self, x: Tensor, mask: Tensor, positions: Tensor | None = None) -> Tensor:
+        """x (B, L, D), mask (B, L) True where a step is real -> (B, L, D).
+
+        `positions` (B, L) int64 of the steps, read by `rotary` alone: where they restart, another sequence begins.
+        By default the real steps of a row are numbered 0, 1, 2, ...
+        """
         steps = None if bool(mask.all()) else RealSteps(mask)
-        x = x if steps is None else steps.take(x)
+        if steps is not None:
+            x = steps.take(x)
+            positions = None if positions is None else steps.take(positions.unsqueeze(-1)).squeeze(-1)
+        if positions is None:
+            positions = torch.arange(x.shape[1], device=x.device).unsqueeze(0)
         if self.recurrent:
-            x, _ = self.advance(x, self.initial_state(len(x)))
+            x, _ = self.advance(x, self.initial_state(len(x)), positions)
         else:
-            x = self._both_ways(x, steps)
+            x = self._both_ways(x, steps, positions)
         return x if steps is None else steps.put(x)
 
     def initial_state(self, batch: int) -> State:
-        """The state before the first step of B rows, one for each block."""
+        """The state before the first step of B rows."""
         memories: list[Any] = [block.memory for block in self.blocks]
-        return tuple(memory.start(batch) for memory in memories)
+        steps = torch.zeros(batch, dtype=torch.int64, device=next(self.parameters()).device)
+        return State(tuple(memory.start(batch) for memory in memories), steps)
 
-    def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """The next T steps of a stream, all real: (B, T, D) -> (B, T, D) and the state after them. Differentiable."""
-        after = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, now = block(x, before)
+    def advance(self, x: Tensor, state: State, positions: Tensor | None = None) -> tuple[Tensor, State]:
+        """The next T steps of a stream, all real: (B, T, D) -> (B, T, D) and the state after them. Differentiable.
+
+        `positions` (B or 1, T) int64; by default they go on from the last.
+        """
+        positions = following(state.steps, x.shape[1]) if positions is None else positions
+        turns, after = self._turns(positions, x.dtype), []
+        for block, before in zip(self.blocks, state.blocks, strict=True):
+            x, now = block(x, before, turns)
             after.append(now)
-        return self.norm(x), tuple(after)
+        return self.norm(x), State(tuple(after), (positions[:, -1] + 1).expand(len(x)))
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """The next step of a stream: (B, D) -> (B, D) and the state after it."""
-        y, state = self.advance(x.unsqueeze(1), state)
+    def step(self, x: Tensor, state: State, positions: Tensor | None = None) -> tuple[Tensor, State]:
+        """The next step of a stream: (B, D), at positions (B,) -> (B, D) and the state after it."""
+        y, state = self.advance(x.unsqueeze(1), state, None if positions is None else positions.unsqueeze(1))
         return y.squeeze(1), state
 
-    def _both_ways(self, x: Tensor, steps: RealSteps | None) -> Tensor:
-        start = self.initial_state(2 * len(x))
+    def _both_ways(self, x: Tensor, steps: RealSteps | None, positions: Tensor) -> Tensor:
+        start = self.initial_state(2 * len(x)).blocks
+        # Distances grow along the way that is read, so what is read backward stands at the negative of its position.
+        positions = positions.expand(len(x), -1)
+        back = _turn(positions.unsqueeze(-1), steps).squeeze(-1)
+        turns = self._turns(torch.cat([positions, -back]), x.dtype)
         for block, state in zip(self.blocks, start, strict=True):
-            y, _ = block(torch.cat([x, _turn(x, steps)]), state)
-            ahead, back = y.chunk(2)
-            x = ahead + _turn(back, steps)
+            y, _ = block(torch.cat([x, _turn(x, steps)]), state, turns)
+            ahead, behind = y.chunk(2)
+            x = ahead + _turn(behind, steps)
         return self.norm(x)
+
+    def _turns(self, positions: Tensor, dtype: torch.dtype) -> Tensor | None:
+        return rotation(positions, self.turned, self.rotary, dtype) if self.rotary else None
 
 
 def _turn(x: Tensor, steps: RealSteps | None) -> Tensor:
@@ -282,16 +336,11 @@ def _norm(settings: BioXLSTMSettings) -> nn.Module:
 
 def _gated(settings: BioXLSTMSettings) -> GatedFeedForward:
     later = settings.style == "later"
-    inner = settings.feedforward or _whole(settings.width * (8 / 3 if later else 1.3), 64)
+    inner = settings.feedforward or whole(settings.width * (8 / 3 if later else 1.3), 64)
     network = GatedFeedForward(settings.width, inner, "silu" if later else "gelu")
     _small(network.expand.weight, settings.width)
     _wang(network.contract.weight, settings)
     return network
-
-
-def _whole(width: float, unit: int) -> int:
-    """The next multiple of `unit`."""
-    return math.ceil(int(width) / unit) * unit
 
 
 def _small(weight: Tensor, width: int) -> None:

@@ -63,6 +63,7 @@ class FCNEncoder(nn.Module):
 
     causal = False
     recurrent = False
+    streams = positional = False
     length_preserving = True
     fixed_length = False
 

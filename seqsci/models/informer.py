@@ -89,6 +89,7 @@ class InformerEncoder(nn.Module):
 
     causal = False
     recurrent = False
+    streams = positional = False
     fixed_length = True  # the number of kept queries and the ring of the convolutions go by the length
 
     def __init__(self, settings: InformerSettings) -> None:

@@ -6,6 +6,7 @@ before torch is imported and before data is touched.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from seqsci.errors import SeqsciError
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Theta = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,19 @@ class BioXLSTMSettings:
     multiple of 64. The blocks that are v1 and mLSTM have no such network."""
     dropout: Fraction = 0.0
     """Probability that a number which a block adds is dropped in training; DNA-xLSTM has none, Chem-xLSTM 0.25."""
+    rotary: Theta = 0.0
+    """Base theta of rotary position embeddings (Su et al. 2021, arXiv 2104.09864) of an mLSTM's queries and keys;
+    0 for none. DNA-xLSTM's mLSTM and Prot-xLSTM have 5e5."""
+    rotary_over: Literal["head", "width"] = "head"
+    """Turn each head by itself and let the gates read what is not turned, as DNA-xLSTM; or turn the whole width before
+    it is split into heads and read by the gates of v1, as Prot-xLSTM."""
+    bias: bool = False
+    """Offsets in the maps of a v1 mLSTM block, which DNA-xLSTM's pretraining script switches on."""
+
+    @property
+    def keys(self) -> int:
+        """Width of an mLSTM's keys, all heads together; in v1 also that of everything inside it."""
+        return self.width // 2 if self.style == "later" else whole(2 * self.width, math.lcm(64, self.heads))
 
     def __post_init__(self) -> None:
         _require_heads(self.width, self.heads)
@@ -135,14 +150,55 @@ class BioXLSTMSettings:
                 f"model.heads: {self.heads} heads do not divide half of model.width {self.width}, "
                 f"which queries and keys of the style 'later' have"
             )
+        turned = self.keys // self.heads if self.rotary_over == "head" else self.keys
+        if self.rotary and turned % 2:
+            raise SeqsciError(
+                f"model.rotary: keys of width {turned} do not fall into pairs; take another model.width or model.heads"
+            )
         if self.slstm_at and max(self.slstm_at) >= self.layers:
             raise SeqsciError(
                 f"model.slstm_at: no block {max(self.slstm_at)} among model.layers {self.layers}; counted from 0"
             )
 
 
-ModelSettings = Annotated[InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings, Field(discriminator="name")]
+@dataclass(frozen=True, kw_only=True)
+class TransformerSettings:
+    """The transformer of LLaMA's form (Touvron et al. 2023, arXiv 2302.13971); the sizes are ours."""
+
+    name: Literal["transformer"] = "transformer"
+    width: Positive = 256
+    """Width D of every hidden state."""
+    heads: Positive = 4
+    """Attention heads; must divide the width."""
+    layers: Positive = 4
+    """Transformer layers."""
+    feedforward: Positive | None = None
+    """Inner width of the gated networks; when not given 8/3 D, rounded up to a multiple of 64."""
+    dropout: Fraction = 0.0
+    """Probability that a number which a layer adds is dropped in training."""
+    direction: Literal["forward", "both"] = "forward"
+    """Each step sees those before it, or all of them."""
+    rotary: Theta = 1e4
+    """Base theta of rotary position embeddings (Su et al. 2021, arXiv 2104.09864); 0 for none."""
+
+    def __post_init__(self) -> None:
+        _require_heads(self.width, self.heads)
+        if self.rotary and self.width // self.heads % 2:
+            raise SeqsciError(
+                f"model.rotary: heads of width {self.width // self.heads} do not fall into pairs; "
+                f"take a model.width that is a multiple of twice the heads"
+            )
+
+
+ModelSettings = Annotated[
+    InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings, Field(discriminator="name")
+]
 """Every model's settings, told apart by `name`."""
+
+
+def whole(width: float, unit: int) -> int:
+    """The next multiple of `unit`."""
+    return math.ceil(int(width) / unit) * unit
 
 
 def _require_heads(width: int, heads: int) -> None:

@@ -49,6 +49,7 @@ class T2Encoder(nn.Module):
 
     causal = False
     recurrent = False
+    streams = positional = False
     length_preserving = True
     fixed_length = False
 

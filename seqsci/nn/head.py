@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqsci import registry
-from seqsci.data.batch import Batch, SequenceShape, Shape
+from seqsci.data.batch import AnyShape, Batch, LanguageShape, SequenceShape, Shape
 from seqsci.nn.embeddings import DataEmbedding, ObservationEmbedding
+from seqsci.nn.language import LanguageNetwork, RowNetwork
 
 
 class DirectForecaster(nn.Module):
@@ -129,8 +130,9 @@ class SequenceClassifier(nn.Module):
         return states, states.new_ones(states.shape[:2], dtype=torch.bool) if real is None else real
 
 
-def build(task: str, settings: Any, shape: Shape | SequenceShape) -> nn.Module:
-    """The network of a recipe: `network(batch)` gives (B, H, C_out) to forecast and (B, K) to classify.
+def build(task: str, settings: Any, shape: AnyShape) -> nn.Module:
+    """The network of a recipe: `network(batch)` gives (B, H, C_out) to forecast, (B, K) to classify or to say something
+    of a whole row of tokens, and (B, L, V) to tell tokens.
 
     The paper's own network, if it has one for the task and the settings want it; else the generic head on the
     encoder `settings.name`.
@@ -138,6 +140,8 @@ def build(task: str, settings: Any, shape: Shape | SequenceShape) -> nn.Module:
     Raises:
         SeqsciError: an unknown name, or settings that do not fit the data.
     """
+    if isinstance(shape, LanguageShape):
+        return RowNetwork(settings, shape) if shape.outputs else LanguageNetwork(settings, shape)
     if isinstance(shape, Shape) and shape.level != "none":
         return Levelled(build(task, settings, replace(shape, level="none")), shape)
     model = registry.model(task, settings.name)

@@ -26,7 +26,9 @@ from seqsci.recipe.blocks import (
 from seqsci.recipe.build import (
     TASKS,
     ClassifyRecipe,
+    FinetuneRecipe,
     ForecastRecipe,
+    PretrainRecipe,
     Recipe,
     as_kind,
     as_tree,
@@ -37,6 +39,7 @@ from seqsci.recipe.build import (
 )
 from seqsci.recipe.text import parse_changes, read
 from seqsci.recipe.trees import merge, nest, whole_number
+from seqsci.recipe.written import FinetuneData, PretrainData, WrittenData
 
 __all__ = [
     "TASKS",
@@ -46,12 +49,17 @@ __all__ = [
     "ClassifyTrain",
     "Data",
     "Evaluate",
+    "FinetuneData",
+    "FinetuneRecipe",
     "ForecastData",
     "ForecastEvaluate",
     "ForecastRecipe",
     "ForecastTrain",
+    "PretrainData",
+    "PretrainRecipe",
     "Recipe",
     "Train",
+    "WrittenData",
     "as_kind",
     "as_tree",
     "build",
@@ -64,7 +72,12 @@ __all__ = [
 ]
 
 
-FIRST = {"forecast": ("demo-electricity", "informer"), "classify": ("demo-photometry", "t2")}
+FIRST = {
+    "forecast": ("demo-electricity", "informer"),
+    "classify": ("demo-photometry", "t2"),
+    "pretrain": ("demo-molecules", "bioxlstm"),
+    "finetune": ("demo-molecules", "bioxlstm"),
+}
 """Verb -> the data set and the model that are taken when none is named."""
 
 
@@ -116,5 +129,10 @@ def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
         raise SeqsciError(f"model.name: no model '{model}'{nearest(str(model), registry.HOMES)}")
     target = str(changes.get("data.target", "all"))
     univariate = target != "all" and "," not in target and changes.get("data.inputs") != "all"
-    special = f"{task}/{model}-{changes['data.name']}{'-univariate' if univariate else ''}"
-    return special if special in catalog.recipes() else f"{task}/{model}"
+    name = str(changes["data.name"])
+    special = f"{task}/{model}-{name}{'-univariate' if univariate else ''}"
+    if special in catalog.recipes():
+        return special
+    domain = catalog.card(name).domain if name in catalog.names("datasets") else changes.get("data.domain")
+    by_domain = f"{task}/{model}-{domain}"
+    return by_domain if by_domain in catalog.recipes() else f"{task}/{model}"

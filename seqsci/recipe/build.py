@@ -26,6 +26,15 @@ from seqsci.recipe.blocks import (
 )
 from seqsci.recipe.trees import Tree, expand, flatten, merge, nest, number, plain
 from seqsci.recipe.typed import fit_types
+from seqsci.recipe.written import (
+    FinetuneData,
+    FinetuneEvaluate,
+    FinetuneTrain,
+    PretrainData,
+    PretrainEvaluate,
+    PretrainTrain,
+    WrittenData,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +137,50 @@ def _recipes_of(task: str) -> list[str]:
     return [name.removeprefix(f"{task}/") for name in catalog.recipes() if name.startswith(f"{task}/")]
 
 
-TASKS: dict[str, type[Recipe]] = {"forecast": ForecastRecipe, "classify": ClassifyRecipe}
+@dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(Recipe):
+    """A recipe of `seqsci pretrain`."""
+
+    task: Literal["pretrain"] = "pretrain"
+    data: PretrainData
+    train: PretrainTrain = field(default_factory=PretrainTrain)
+    evaluate: PretrainEvaluate = field(default_factory=PretrainEvaluate)
+
+    def __post_init__(self) -> None:
+        if self.data.strands == "shared" and self.train.objective != "masked":
+            raise SeqsciError(
+                "data.strands: 'shared' reads both strands, so that a causal model would see what it is to tell; "
+                "put train.objective to masked"
+            )
+        _require_strands(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRecipe(Recipe):
+    """A recipe of `seqsci finetune`."""
+
+    task: Literal["finetune"] = "finetune"
+    data: FinetuneData
+    train: FinetuneTrain = field(default_factory=FinetuneTrain)
+    evaluate: FinetuneEvaluate = field(default_factory=FinetuneEvaluate)
+
+    def __post_init__(self) -> None:
+        if self.train.frozen and self.train.start is None:
+            raise SeqsciError("train.frozen: there is nothing learnt to keep; name a pretrained run by train.start")
+        _require_strands(self.data)
+
+
+def _require_strands(data: WrittenData) -> None:
+    if data.strands != "one" and data.domain not in (None, "genomics"):
+        raise SeqsciError(f"data.strands: {data.domain} have no other strand; leave it out")
+
+
+TASKS: dict[str, type[Recipe]] = {
+    "forecast": ForecastRecipe,
+    "classify": ClassifyRecipe,
+    "pretrain": PretrainRecipe,
+    "finetune": FinetuneRecipe,
+}
 """Verb -> what a recipe for it may say."""
 T = TypeVar("T", bound=Recipe)
 

@@ -27,6 +27,11 @@ class Optimisation(Protocol):
     def weight_decay(self) -> float: ...  # noqa: D102
     @property
     def schedule(self) -> str: ...  # noqa: D102
+
+
+class ChosenLoss(Optimisation, Protocol):
+    """The same of a task that has more than one loss."""
+
     @property
     def loss(self) -> str: ...  # noqa: D102
 
@@ -76,8 +81,17 @@ class SequenceTask(pl.LightningModule, ABC):
                 f"the loss is {loss.item()} at step {self.global_step}; a smaller train.lr or train.clip 1 helps"
             )
         total, count = self._losses
-        self._losses = total + loss.item() * len(batch), count + len(batch)
+        weight = self.weight(batch)
+        self._losses = total + loss.item() * weight, count + weight
         return loss
+
+    def weight(self, batch: Any) -> int:
+        """What a batch counts in the mean loss of an epoch."""
+        return len(batch)
+
+    def words(self, loss: float, seconds: float) -> str:
+        """A loss as it is spoken of, after so many seconds of training."""
+        return f"{loss:.4f}"
 
     def on_train_epoch_start(self) -> None:
         """Begin anew; Lightning does not call it when it goes on in the middle of an epoch."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqsci.data.batch import Batch
-from seqsci.tasks.base import Optimisation, SequenceTask
+from seqsci.tasks.base import ChosenLoss, SequenceTask
 
 
 class ClassifyTask(SequenceTask):
@@ -37,9 +37,10 @@ class ClassifyTask(SequenceTask):
     counts: Tensor
 
     def __init__(
-        self, network: nn.Module, optimisation: Optimisation, steps: int, counts: Tensor, cut: float, thin: float
+        self, network: nn.Module, optimisation: ChosenLoss, steps: int, counts: Tensor, cut: float, thin: float
     ) -> None:
         super().__init__(network, optimisation, steps)
+        self.kind = optimisation.loss
         self.register_buffer("counts", counts.double(), persistent=False)
         self.cut, self.thin = cut, thin
 
@@ -47,7 +48,7 @@ class ClassifyTask(SequenceTask):
         """Mean weighted cross-entropy of a batch, some of its sequences cut short or thinned."""
         assert batch.target is not None
         losses = F.cross_entropy(self.network(self._augmented(batch)), batch.target, reduction="none")
-        if self.optimisation.loss == "plain":
+        if self.kind == "plain":
             return losses.mean()
         weight = self.counts.sum() / (len(self.counts) * self.counts)
         return (losses * weight.float()[batch.target]).mean()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqsci.data.batch import Batch
-from seqsci.tasks.base import SequenceTask
+from seqsci.tasks.base import ChosenLoss, SequenceTask
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -22,6 +22,10 @@ class ForecastTask(SequenceTask):
 
     Only observed targets count, in training as in validation: the mean is over window x step x channel.
     """
+
+    def __init__(self, network: nn.Module, optimisation: ChosenLoss, steps: int) -> None:
+        super().__init__(network, optimisation, steps)
+        self.kind = optimisation.loss
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean error of a batch."""
@@ -45,7 +49,7 @@ class ForecastTask(SequenceTask):
     def _error(self, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.target is not None and batch.target_mask is not None
         difference = (self.network(batch).float() - batch.target) * batch.target_mask
-        power = difference.abs() if self.optimisation.loss == "mae" else difference.square()
+        power = difference.abs() if self.kind == "mae" else difference.square()
         return power.sum(), batch.target_mask.sum()
 
 

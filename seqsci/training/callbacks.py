@@ -78,11 +78,14 @@ class Narrate(pl.Callback):
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if self.bar is not None:
             done = min(trainer.global_step, _steps(trainer))
-            self.bar.update(self.bar.task_ids[0], completed=done, description=f"{epoch}  loss {loss:.4f}")
+            self.bar.update(
+                self.bar.task_ids[0], completed=done, description=f"{epoch}  loss {self._words(pl_module, loss)}"
+            )
         elif not self.quiet and time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke = time.monotonic()
             step = f"step {batch_idx + 1}/{trainer.num_training_batches}"
-            print(f"{epoch}, {step}: loss {loss:.4f}, {self._left(trainer)}", file=sys.stderr, flush=True)
+            said = self._words(pl_module, loss)
+            print(f"{epoch}, {step}: loss {said}, {self._left(trainer)}", file=sys.stderr, flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the epoch and say its losses."""
@@ -96,9 +99,10 @@ class Narrate(pl.Callback):
             "seconds": round(time.monotonic() - self.epoch_began, 2),
         }
         self.run.log(record)
+        validated = self._words(pl_module, measured["val_loss"])
         line = (
             f"epoch {record['epoch']}/{trainer.max_epochs}: training loss {record['train_loss']:.4f}, "
-            f"validation loss {record['val_loss']:.4f}, {record['seconds']:.0f} s, {self._left(trainer)}"
+            f"validation loss {validated}, {record['seconds']:.0f} s, {self._left(trainer)}"
         )
         if self.bar is not None:
             self.bar.console.print(line, highlight=False)
@@ -117,6 +121,10 @@ class Narrate(pl.Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+    def _words(self, module: Any, loss: float) -> str:
+        said: str = module.words(loss, time.monotonic() - self.began)
+        return said
 
     def _left(self, trainer: pl.Trainer) -> str:
         per_step = (time.monotonic() - self.began) / max(self.steps_seen, 1)

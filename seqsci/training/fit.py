@@ -19,7 +19,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
 
-from seqsci.data.batch import SequenceShape, Shape
+from seqsci.data.batch import AnyShape
 from seqsci.errors import SeqsciError
 from seqsci.nn.head import build
 from seqsci.nn.memory import steady_heap
@@ -109,6 +109,7 @@ def fit(
     cost = {
         "fit_cpu_s": round(cpu, 2),
         "fit_wall_s": round(wall, 2),
+        "epochs": trainer.current_epoch,
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "precision": precision,
         "threads": torch.get_num_threads(),
@@ -127,7 +128,7 @@ def save_network(run: Run, prepared: Prepared, network: nn.Module, extra: dict[s
     run.save_weights({**tensors, **(extra or {})}, {**prepared.facts(), "origin": prepared.origin})
 
 
-def load_network(recipe: Recipe, shape: Shape | SequenceShape, run: Run) -> nn.Module:
+def load_network(recipe: Recipe, shape: AnyShape, run: Run) -> nn.Module:
     """The network of a run with its best weights, on the CPU or GPU at hand, in evaluation mode.
 
     Raises:

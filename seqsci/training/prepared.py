@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torchdata.stateful_dataloader import StatefulDataLoader
 
-    from seqsci.data.batch import Batch, SequenceShape, Shape
+    from seqsci.data.batch import AnyShape
     from seqsci.tasks.base import SequenceTask
     from seqsci.training.fit import Fitted
 
@@ -35,7 +35,7 @@ class Prepared(Protocol):
         ...
 
     @property
-    def shape(self) -> Shape | SequenceShape:
+    def shape(self) -> AnyShape:
         """What the network must know."""
         ...
 
@@ -43,7 +43,7 @@ class Prepared(Protocol):
         """What must be remembered to read new data: plain values, stored beside the weights."""
         ...
 
-    def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Batch]:
+    def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Any]:
         """Batches of "train" or "val"; in random order with a seed."""
         ...
 

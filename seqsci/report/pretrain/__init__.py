@@ -1,0 +1,86 @@
+"""The report of a language model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seqsci.report import words
+from seqsci.report.page import build_page
+from seqsci.report.pretrain.pictures import PICTURES, Material
+from seqsci.report.words import Metrics, Summary
+from seqsci.runs import Run
+
+
+def verdicts(metrics: Metrics) -> list[str]:
+    """Numbers are nats per token."""
+    return words.verdicts(metrics, "no token was asked for", "too few test rows for an interval")
+
+
+def score_table(metrics: Metrics) -> pl.DataFrame:
+    """`method, nats, bits, perplexity, difference, low, high`; the first three per token."""
+    rows = [(metrics["model"], *_units(metrics["test"]["nats"]), None, None, None)]
+    for name, result in metrics["baselines"].items():
+        rows.append((name, *_units(result["nats"]), result["difference"], *result["difference_interval"]))
+    numbers = ("nats", "bits", "perplexity", "difference", "low", "high")
+    schema = {"method": pl.String, **dict.fromkeys(numbers, pl.Float64)}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def summary(metrics: Metrics) -> Summary:
+    """Scores and verdicts."""
+    simulated = ", simulated data" if metrics["data"]["simulated"] else ""
+    unit, test = metrics["unit"], metrics["test"]
+    rows = [
+        (row["method"], *(words.fixed_text(row[n]) for n in ("nats", "bits", "perplexity")), words.interval_text(row))
+        for row in score_table(metrics).iter_rows(named=True)
+    ]
+    return Summary(
+        title=f"test split of {metrics['data']['name']}{simulated}: {test['rows']:,} rows, {test['tokens']:,} {unit}s",
+        columns=("method", f"nats per {unit}", "bits", "perplexity", "nats of model less this [95 %]"),
+        rows=rows,
+        sentences=[*verdicts(metrics), *remarks(metrics)],
+    )
+
+
+def remarks(metrics: Metrics) -> list[str]:
+    """What the baselines are, and what a reader may wonder about."""
+    said = []
+    for name, result in metrics["baselines"].items():
+        facts = result["facts"]
+        if name == "markov":
+            said.append(f"markov: order {facts['order']}, chosen on validation")
+        else:
+            said.append(
+                f"{name}: {facts['parameters']:,} parameters beside {metrics['cost']['parameters']:,}, the same rows "
+                f"for as many steps"
+            )
+    return said
+
+
+def build_report(run: Run, metrics: Metrics) -> Path:
+    """Draw the pictures and write the page."""
+    return build_page(
+        run,
+        "pretrain",
+        PICTURES,
+        Material(run, metrics),
+        metrics=metrics,
+        data=metrics["data"],
+        verdicts=verdicts(metrics),
+        remarks=remarks(metrics),
+        scores=score_table(metrics).to_dicts(),
+        rows=_split_rows(metrics),
+    )
+
+
+def _units(nats: float) -> tuple[float, float, float]:
+    return nats, nats / math.log(2), math.exp(nats)
+
+
+def _split_rows(metrics: Metrics) -> list[dict[str, Any]]:
+    pieces = metrics["data"]["pieces"]
+    return [{"split": split, "pieces": n} for split, n in pieces.items()]

@@ -1,0 +1,1 @@
+"""What pretraining, fine-tuning and the use of a language model have in common."""
