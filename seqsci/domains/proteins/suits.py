@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from pathlib import Path
 
 import polars as pl
 
+from seqsci.data.opened import opened_bytes
 from seqsci.domains.proteins.letters import OTHERS, RESIDUES
 from seqsci.domains.proteins.mutants import MUTANT
 from seqsci.domains.proteins.read import A3M, FASTA, STOCKHOLM, suffix
-from seqsci.domains.proteins.table import NAMES, PARQUET, UNREADABLE
+from seqsci.domains.proteins.table import NAMES, PARQUET
 
 PEEK = 1 << 16
 """Bytes of the start that are looked at."""
@@ -36,17 +35,12 @@ def suits(path: Path) -> bool:
             return _table_suits(pl.scan_parquet(path, glob=False).head(20).collect())
         text = head.decode("utf-8-sig", "ignore").replace("\r\n", "\n").replace("\r", "\n")
         return _text_suits(text, suffix(path))
-    except (zlib.error, EOFError, *UNREADABLE):
+    except (Exception, pl.exceptions.PanicException):  # whatever a library finds wrong with a foreign file
         return False
 
 
 def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        start = file.read(2)
-        file.seek(0)
-        if start == b"\x1f\x8b":
-            with gzip.open(file) as inner:
-                return inner.read(PEEK)
+    with opened_bytes(path) as file:
         return file.read(PEEK)
 
 
