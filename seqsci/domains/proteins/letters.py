@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
 import polars as pl
@@ -23,6 +24,7 @@ NUCLEOTIDES = frozenset("ACGTUN")
 SURELY = 100
 """Letters after which a text of A C G T U N alone is taken for DNA: in proteins these are a third of the letters."""
 
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 _FOREIGN = re.compile(f"[^{RESIDUES}{OTHERS}]")
 
 
@@ -89,10 +91,15 @@ def _read(given: str) -> tuple[str, list[str], str]:
     if not text:
         return "", [], ": has no residues; give its sequence"
     if not text.isupper():
-        text = text.upper()
+        text = upper(text)
         changes.append("had lower-case letters (soft masking), read as upper case")
     wrong = _FOREIGN.search(text)
     return text, changes, _wrong(wrong[0], wrong.start() + 1) if wrong else ""
+
+
+def upper(text: str) -> str:
+    """Upper case of the letters a to z only; str.upper makes residues of others (SS of ß)."""
+    return text.translate(_UPPER)
 
 
 def _wrong(letter: str, position: int) -> str:

@@ -43,9 +43,10 @@ def load(
 ) -> tuple[Records, dict[str, Any]]:
     """Records of a data set by name, of files, of a table, or of texts.
 
-    Files are FASTA, A3M, aligned FASTA, Stockholm (see `read`) or tables (see `table`), each plain or .gz. The members
-    of an alignment are a `group` of its name, in file order, the query first; alignments of one query are one group.
-    A table without sequences may have variants such as A24G of one protein that they spell out themselves.
+    Files are FASTA, A3M, aligned FASTA, Stockholm (see `read`) or tables (see `table`), each plain, .gz, or .zip with
+    one member. The members of an alignment are a `group` of its name, in file order, the query first; alignments of
+    one query are one group. A table without sequences may have variants such as A24G of one protein that they spell
+    out themselves.
 
     Args:
         source: name of a data set, path of a file (several with commas between, or a list of Path), a polars, pandas

@@ -24,6 +24,8 @@ NAMES = {
     "mutant": ("mutant", "mutation", "mutations", "variant"),
 }
 """Our name of a column and what tables call it, in any case; the first that is there counts."""
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+"""What polars raises for a file that is none of its tables; it panics at some damaged Parquet files."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
@@ -40,7 +42,7 @@ def read_table(data: bytes, origin: str, name: str, columns: Mapping[str, str] |
             header = data.lstrip().split(b"\n", 1)[0]
             separator = max((b",", b"\t", b";"), key=header.count).decode()
             frame = pl.read_csv(io.BytesIO(data), separator=separator, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SeqsciError(
             f"{origin}: neither FASTA, A3M, Stockholm nor a CSV or Parquet table ({detail}); check the file"
