@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +30,25 @@ def opened(path: Path) -> Iterator[TextIO]:
     """
     with opened_bytes(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as text:
         yield text
+
+
+def unpacked(path: Path) -> bytes:
+    """The whole content of a file; errors as those of `opened`."""
+    try:
+        with opened_bytes(path) as raw:
+            return raw.read()
+    except (lzma.LZMAError, struct.error, ValueError, RuntimeError) as error:
+        raise SeqsciError(f"{path}: the archive is damaged or cannot be unpacked ({error}); copy it again") from None
+
+
+def whole_text(path: Path) -> str:
+    """The whole text of a file, of which every byte counts: what is no UTF-8 is refused by its line."""
+    raw = unpacked(path)
+    try:
+        return io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SeqsciError(f"{path.name}, line {line}: is not UTF-8 text; save the file as UTF-8") from None
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class TransformerEncoder(nn.Module):
     keeps the keys and values of what was read, so that a step costs one look at each, not all of them anew.
     """
 
-    length_preserving = positional = True
+    length_preserving = True
     recurrent = False
     fixed_length = False
 
@@ -116,6 +116,7 @@ class TransformerEncoder(nn.Module):
         self.width = settings.width
         self.causal = self.streams = settings.direction == "forward"
         self.rotary, self.turned = settings.rotary, settings.width // settings.heads
+        self.positional = settings.rotary > 0
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.layers))
         self.norm = RMSNorm(settings.width, EPSILON)
 
