@@ -1,4 +1,4 @@
-"""Fine-tuning: from a recipe, labelled sequences and perhaps a pretrained run to a scored run, and on to new records."""
+"""Fine-tuning: from labelled sequences, and perhaps a pretrained run, to a scored run, and on to new records."""
 
 from seqsci.training.finetune.evaluate import evaluate
 from seqsci.training.finetune.predict import predict

@@ -179,7 +179,8 @@ def _class_facts(prepared: Prepared) -> dict[str, Any]:
 
 
 def _write_predictions(run: Run, prepared: Prepared, model: Method) -> None:
-    """predictions.parquet: a row per test record with its `label`; worst.parquet: the largest losses, with sequences."""
+    """predictions.parquet: a row per test record with its `label`; worst.parquet: those of the largest losses, with
+    their sequences; formulas.png: their drawings, where the domain draws its records."""
     target, chosen = prepared.target, prepared.chosen["test"]
     frame = prepared.corpus.records.frame
     labels = frame["label"].gather(chosen)
@@ -187,10 +188,8 @@ def _write_predictions(run: Run, prepared: Prepared, model: Method) -> None:
     table = prediction_table(frame["id"].gather(chosen), model.test, target)
     table = table.insert_column(1, labels.alias("label"))
     truth = prepared.truth("test")
-    if target.kind == "classes":
-        loss = measures.losses_by_object(model.test, truth)
-    else:
-        loss = np.abs(model.test - truth)
+    classes = target.kind == "classes"
+    loss = measures.losses_by_object(model.test, truth) if classes else np.abs(model.test - truth)
     worst = np.argsort(-loss, kind="stable")[:WORST]
     texts = [prepared.corpus.records.text(int(chosen[place])) for place in worst]
     own = pl.DataFrame({"sequence": texts, "loss": loss[worst]})
@@ -198,3 +197,12 @@ def _write_predictions(run: Run, prepared: Prepared, model: Method) -> None:
     for name, content in (("predictions", table), ("worst", own)):
         with whole(run.folder / f"{name}.parquet") as path:
             content.write_parquet(path, compression="zstd")
+    draw = getattr(prepared.science, "draw", None)
+    if draw is not None:
+        legends = [f"{_short(row[1])}, said {_short(row[2])}" for row in own.iter_rows()]
+        with whole(run.folder / "formulas.png") as path:
+            path.write_bytes(draw(texts, legends))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

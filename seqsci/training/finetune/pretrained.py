@@ -39,10 +39,10 @@ def starting(
         raise SeqsciError(f"data.domain: the model of {run.folder} reads {kind}, not {domain}; leave domain out")
     if isinstance(data, str | Path):
         require_kind(str(data), kind, str(run.folder))
-    model = {f"model.{name}": value for name, value in as_tree(recipe)["model"].items()}
+    block = {f"model.{name}": value for name, value in as_tree(recipe)["model"].items()}
     shared = {"data.strands": "shared"} if recipe.data.strands == "shared" else {}
     return {
-        **model,
+        **block,
         **shared,
         "data.domain": kind,
         "data.context": recipe.data.context,

@@ -1,4 +1,4 @@
-"""A fine-tuned network's answers, and what stands beside them: the mean, features, and the same network from nothing."""
+"""A fine-tuned network's answers, and what stands beside them: the mean, features, the same network from nothing."""
 
 from __future__ import annotations
 
