@@ -60,3 +60,9 @@ def test_a_row_is_judged_by_itself(model):
     both = model.losses([first, second])
     np.testing.assert_array_equal(both[1], model.losses([second])[0])
     assert [len(x) for x in both] == [len(first) - 1, len(second) - 1]
+
+
+def test_rows_shorter_than_the_order_are_told_too(model):
+    short = [np.array([0, 1]), np.array([0])]
+    assert [len(x) for x in model.losses(short)] == [1, 0]
+    assert Markov(V, most=5).fit([*rows(20, 0), *short], mean, short).order >= 0

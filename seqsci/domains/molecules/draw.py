@@ -18,7 +18,7 @@ COLUMNS, SIDE = 4, 260
 def draw(smiles: Sequence[str], legends: Sequence[str]) -> bytes:
     """A PNG of structural formulas, `COLUMNS` in a line, each above its legend.
 
-    A SMILES that is not valid leaves its place blank, and its legend says so.
+    Where a SMILES is not valid, that is written instead.
 
     Args:
         smiles: at least one.
@@ -33,11 +33,18 @@ def draw(smiles: Sequence[str], legends: Sequence[str]) -> bytes:
     with quiet():
         for text, legend in zip_longest(smiles, legends, fillvalue=""):
             molecule = parse(text)
-            molecules.append(Chem.Mol() if molecule is None else molecule)
-            texts.append(legend if molecule is not None else f"{legend} (not valid)".strip())
+            molecules.append(_note("not valid") if molecule is None else molecule)
+            texts.append(legend)
         lines = -(-len(smiles) // COLUMNS)
         columns = min(COLUMNS, len(smiles))
         canvas = rdMolDraw2D.MolDraw2DCairo(columns * SIDE, lines * SIDE, SIDE, SIDE)
         canvas.DrawMolecules(molecules, legends=texts)
         canvas.FinishDrawing()
         return bytes(canvas.GetDrawingText())
+
+
+def _note(text: str) -> Chem.Mol:
+    """Words in the place of a formula; RDKit draws neither an empty molecule nor its legend."""
+    dummy = Chem.MolFromSmiles("*")
+    dummy.GetAtomWithIdx(0).SetProp("_displayLabel", text)
+    return dummy

@@ -158,10 +158,18 @@ def _csv(text: str, separator: str, origin: str) -> pl.DataFrame:
 
 
 def _parquet(raw: bytes, origin: str) -> pl.DataFrame:
+    """By Arrow, which answers a damaged file with an error where polars 2.1 panics."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        return pl.read_parquet(io.BytesIO(raw))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        found = pq.ParquetFile(io.BytesIO(raw)).read()
+        found.validate(full=True)
+        frame = pl.from_arrow(found)
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise SeqsciError(f"{origin}: cannot be read as Parquet ({_first_line(error)}); write it again") from None
+    assert isinstance(frame, pl.DataFrame)  # a table gives a table
+    return frame
 
 
 def _first_line(error: Exception) -> str:

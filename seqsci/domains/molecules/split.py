@@ -47,7 +47,7 @@ def split(records: Records, by: str, shares: Shares, seed: int) -> Parts:
         found = _dealt(_molecules(records), shares, rng, commonest=False)
         note = "at random, all spellings of one molecule together"
     elif by == "group":
-        found = _dealt(_groups(records), shares, rng, commonest=True, balanced=True)
+        found = _dealt(_groups(records), shares, rng, commonest=False, balanced=True)
         note = f"by group: {records.frame['group'].n_unique()} groups, each in one part"
     else:
         keys, acyclic = _scaffolds(records)
@@ -151,10 +151,10 @@ def _own(records: Records, shares: Shares, rng: np.random.Generator) -> Parts:
     if "train" in lacks:
         raise SeqsciError("split: the set's own split has no train; choose scaffold, random or group")
     texts: list[str] = records.frame["sequence"].to_list()
+    # A published test split is never divided; val is, where only the test is missing.
+    other = "val" if lacks == ["test"] and "val" in set(found) else "train"
     while lacks:
         name = lacks[0]
-        # A published test split is never divided; val is, where only the test is missing.
-        other = "val" if lacks == ["test"] and "val" in found else "train"
         rest = 1 - sum(share for one, share in zip(NAMES, shares, strict=True) if one not in (other, *lacks))
         share = 0.5 if other == "val" else shares[NAMES.index(name)] / rest
         rows = np.flatnonzero(found == other)

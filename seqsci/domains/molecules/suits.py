@@ -32,20 +32,17 @@ def suits(path: Path) -> bool:
         return False
     try:
         return _content(path)
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile):
-        return False
+    except (OSError, EOFError, ValueError, RuntimeError, LookupError, zlib.error, zipfile.BadZipFile):
+        return False  # Arrow's errors are of these kinds too
 
 
 def _content(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(4)
     if start == b"PAR1":
-        import polars as pl
+        import pyarrow.parquet as pq
 
-        try:
-            return _column(list(pl.read_parquet_schema(path)))
-        except pl.exceptions.PolarsError:
-            return False
+        return _column(list(pq.read_schema(path).names))
     if start[:2] == b"\x1f\x8b":
         with gzip.open(path) as packed:
             head = packed.read(HEAD)
@@ -63,7 +60,7 @@ def _column(names: list[str]) -> bool:
 
 
 def _text(head: str) -> bool:
-    lines = [line for line in head.splitlines() if line.strip()]
+    lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         return False
     if any(_column(lines[0].split(separator)) for separator in "\t,; "):

@@ -74,3 +74,33 @@ def spelled_out(variants: Sequence[str], origin: str) -> tuple[list[str | None],
     last = first + len(wild) - 1
     note = f"{origin}: the wild type is residues {first} to {last}, as the variants' references spell it"
     return texts, problems, note
+
+
+def reverted(variants: Sequence[str], sequences: Sequence[str], origin: str) -> tuple[str, int]:
+    """The wild type that variants and their whole sequences come from, and the number of its first residue.
+
+    Tried are counting from 1, as ProteinGym does, and from the first position that a variant names.
+
+    Raises:
+        SeqsciError: there is no such wild type.
+    """
+    changes = [substitutions(variant) or [] for variant in variants]
+    lowest = min((position for row in changes for position, _, _ in row), default=1)
+    for first in dict.fromkeys((1, lowest)):
+        found = {_undone(text, row, first) for text, row in zip(sequences, changes, strict=True)}
+        if len(found) == 1 and (wild := found.pop()) is not None:
+            return wild, first
+    raise SeqsciError(
+        f"{origin}: the variants and their sequences do not come from one protein, counted from residue 1 or {lowest}; "
+        "check the numbering, and that the file is of one protein"
+    )
+
+
+def _undone(text: str, changes: Sequence[Substitution], first: int) -> str | None:
+    """A variant's sequence with the references back in place; None where it does not have the alternatives."""
+    letters = list(text)
+    for position, reference, alternative in changes:
+        if not 0 <= position - first < len(letters) or letters[position - first] != alternative:
+            return None
+        letters[position - first] = reference
+    return "".join(letters)

@@ -43,11 +43,12 @@ def pssm(alignment: Alignment, pseudocount: float = 1.0) -> NDArray[np.float64]:
 
 
 def pssm_scores(matrix: NDArray[np.float64], variants: pl.DataFrame, query: str | None = None) -> NDArray[np.float64]:
-    """(V,) score of the alternative minus that of the reference, added up over the letters that change.
+    """(V,) score of the alternatives minus that of the references, added up over the letters of each variant.
 
     Args:
         matrix: (L, 20) of `pssm`.
-        variants: `position` (from 1 on in the query), `reference` and `alternative` (letters, of one length).
+        variants: `position`, `reference`, `alternative`: lists of one length, an element per substitution, the
+            position of its first letter in the query from 0 on (as `deep_scan` gives them).
         query: its letters, to compare the references with.
 
     Returns:
@@ -56,19 +57,22 @@ def pssm_scores(matrix: NDArray[np.float64], variants: pl.DataFrame, query: str 
     Raises:
         SeqsciError: a reference that is not the query's letter.
     """
-    out = np.full(len(variants), np.nan)
     columns = (variants["position"], variants["reference"], variants["alternative"])
-    for row, (position, reference, alternative) in enumerate(zip(*columns, strict=True)):
-        start, stop = position - 1, position - 1 + len(reference)
-        if start < 0 or stop > len(matrix) or len(reference) != len(alternative):
-            continue
-        if query is not None and query[start:stop] != reference:
-            raise SeqsciError(
-                f"variant {row + 1}, position {position}: the reference is {reference} and the query has "
-                f"{query[start:stop]}; check that both count from the same residue"
-            )
-        if set(reference + alternative) <= set(RESIDUES):
-            place = np.arange(start, stop)
-            old, new = ([RESIDUES.index(letter) for letter in text] for text in (reference, alternative))
-            out[row] = float(np.sum(matrix[place, new] - matrix[place, old]))
+    out = np.zeros(len(variants))
+    for row, changes in enumerate(zip(*(column.to_list() for column in columns), strict=True)):
+        for position, reference, alternative in zip(*changes, strict=True):
+            stop = position + len(reference)
+            inside = position >= 0 and stop <= len(matrix)
+            if inside and query is not None and query[position:stop] != reference:
+                raise SeqsciError(
+                    f"variant {row + 1}: its reference is {reference} at position {position + 1}, where the query has "
+                    f"{query[position:stop]}; check that both count from the same residue"
+                )
+            fits = inside and len(reference) == len(alternative) and set(reference + alternative) <= set(RESIDUES)
+            out[row] += _gain(matrix[position:stop], reference, alternative) if fits else np.nan
     return out
+
+
+def _gain(rows: NDArray[np.float64], reference: str, alternative: str) -> float:
+    pairs = zip(rows, reference, alternative, strict=True)
+    return float(sum(row[RESIDUES.index(new)] - row[RESIDUES.index(old)] for row, old, new in pairs))

@@ -54,9 +54,10 @@ def simulate(seed: int, count: int) -> pl.DataFrame:
     """SIMULATED proteins, a row each.
 
     Each of about count / 50 families (at least 1) has a random ancestor of 60 to 220 residues, which evolves along a
-    random tree of six subfamilies (between which about 30 % of residues are equal, within them 80 %): substitutions after BLOSUM62, at sites of different rates, with spaced motifs that
-    hardly change; insertions and deletions spare the motifs. The stability is a sum over the sites of the ancestor of
-    what each residue is worth there (more at slow sites; 0 on average), minus 0.1 for each site that is lost, and noise.
+    random tree of six subfamilies, between which about 30 % of the residues are equal and within which 80 %:
+    substitutions after BLOSUM62, at sites of different rates, with spaced motifs that hardly change; insertions and
+    deletions spare the motifs. The stability is a sum over the sites of the ancestor of what each residue is worth
+    there (more at slow sites; 0 on average), minus 0.1 for each site that is lost, and noise.
 
     Args:
         seed: the same seed and count give the same proteins.

@@ -59,10 +59,11 @@ def _identity(records: Records, shares: Sequence[float], seed: int) -> Parts:
 def _relatives(records: Records) -> tuple[NDArray[np.int64], str]:
     names, exact = clusters(records.frame["sequence"].to_list())
     largest = int(np.bincount(names).max())
+    found = f"{_counted(len(names), 'record')} in {_counted(names.max() + 1, 'cluster')}, the largest of {largest}"
     note = (
-        f"split by identity: {_counted(len(names), 'record')} in {_counted(names.max() + 1, 'cluster')}, the largest of "
-        f"{largest}; two are relatives where they share {SHARE:.0%} of the shorter one's stretches of {WORD} residues and "
-        f"more than chance gives, which stands for about {SHARE ** (1 / WORD):.0%} identity and is no alignment"
+        f"split by identity: {found}; two are relatives where they share {SHARE:.0%} of the shorter one's stretches of "
+        f"{WORD} residues and more than chance gives, which stands for about {SHARE ** (1 / WORD):.0%} identity and is "
+        "no alignment"
     )
     return names, note if exact else f"{note}; near copies were compared by their first one only"
 
@@ -124,10 +125,8 @@ def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], 
         largest = int(np.bincount(names).max())
         rest = [other for other in SPLITS[1:] if other != by]
         advice = f"take {' or '.join(rest)}, or give more records" if by != "record" else "give more records"
-        raise SeqsciError(
-            f"data.split: by {by}, {_counted(len(records), 'record')} are {_counted(names.max() + 1, 'unit')}, the largest "
-            f"of {largest}, and nothing is left for {empty}; {advice}"
-        )
+        units = f"{_counted(len(records), 'record')} are {_counted(names.max() + 1, 'unit')}, the largest of {largest}"
+        raise SeqsciError(f"data.split: by {by}, {units}, and nothing is left for {empty}; {advice}")
     notes = [note]
     found = counts / counts.sum()
     if np.abs(found - np.array(shares)).max() > FAR:
