@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seqsci.api import Result, classify, forecast, open_run, tune
     from seqsci.errors import SeqsciError
     from seqsci.estimators import Classifier, Forecaster
-    from seqsci.language import pretrain
+    from seqsci.language import finetune, pretrain
 
 # Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
 # OpenMP reads this when torch is first imported; a value that the user has set stands.
@@ -24,6 +24,7 @@ _HOMES = {
     "Forecaster": "seqsci.estimators",
     "Result": "seqsci.api",
     "classify": "seqsci.api",
+    "finetune": "seqsci.language",
     "forecast": "seqsci.api",
     "open_run": "seqsci.api",
     "pretrain": "seqsci.language",
@@ -37,6 +38,7 @@ __all__ = [
     "Result",
     "SeqsciError",
     "classify",
+    "finetune",
     "forecast",
     "open_run",
     "pretrain",

@@ -19,10 +19,14 @@ def outline(recipe: Any) -> str:
         what = f"context {data.context}, horizon {data.horizon}, target {data.target}"
     elif recipe.task in ("pretrain", "finetune"):
         what = f"rows of at most {data.context} tokens"
-        what = f"{recipe.train.objective}, {what}" if recipe.task == "pretrain" else what
+        what = f"{recipe.train.objective}, {what}" if recipe.task == "pretrain" else f"whole records{_start(recipe)}"
     else:
         what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
     return f"{model.name} on {catalog.label(data.name)}, {what}"
+
+
+def _start(recipe: Any) -> str:
+    return f", from {Path(recipe.train.start).name}" if recipe.train.start else ", from random weights"
 
 
 def csv(table: Any) -> str:
@@ -33,6 +37,11 @@ def csv(table: Any) -> str:
 
 def contents(table: Any) -> str:
     """A predicted table in some words."""
+    if "id" in table.columns and "predicted" in table.columns:
+        said = table["predicted"]
+        if said.dtype.is_numeric():
+            return f"{table.height} records, {said.min():.4g} to {said.max():.4g} predicted"
+        return f"{table.height} records, {said.n_unique()} classes predicted"
     if "unique_id" not in table.columns:
         return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"

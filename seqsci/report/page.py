@@ -10,15 +10,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from seqsci.files import whole
 from seqsci.report.drawing import save
 from seqsci.report.words import figure_text, fixed_text, interval_text
 from seqsci.runs import Run
 
 
 def build_page(
-    run: Run, room: str, pictures: Mapping[str, Callable[[Any], Figure | None]], material: Any, **facts: Any
+    run: Run, room: str, pictures: Mapping[str, Callable[[Any], Figure | bytes | None]], material: Any, **facts: Any
 ) -> Path:
-    """Draw the pictures of a complete run (None: nothing to draw) and write report.html.
+    """Draw the pictures of a complete run (None: nothing to draw; bytes: a PNG of its own) and write report.html.
 
     Args:
         run: the run folder.
@@ -34,7 +35,11 @@ def build_page(
         if figure is None:
             path.unlink(missing_ok=True)
         else:
-            save(figure, path)
+            if isinstance(figure, bytes):
+                with whole(path) as temporary:
+                    temporary.write_bytes(figure)
+            else:
+                save(figure, path)
             drawn[name] = base64.b64encode(path.read_bytes()).decode()
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
