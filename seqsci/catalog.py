@@ -136,7 +136,8 @@ class Written:
     """How written sequences (DNA, proteins, molecules) are to be read.
 
     `columns`: of a table, our name (id, sequence, group, split) to the set's; `label`: columns that can be predicted,
-    the usual one first; `separator`: between the members of a set where a line holds a whole one; `count`: records of
+    the usual one first; `separator`: between the members of a set where a line holds a whole one; `invalid`: "skip"
+    where a set is known to hold records that cannot be read, which are then left out and counted; `count`: records of
     a set that seqsci simulates.
     """
 
@@ -145,6 +146,7 @@ class Written:
     columns: dict[str, str] = field(default_factory=dict)
     label: tuple[str, ...] = ()
     separator: str = ""
+    invalid: Literal["refuse", "skip"] = "refuse"
     count: int | None = None
 
 

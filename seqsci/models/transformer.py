@@ -116,6 +116,7 @@ class TransformerEncoder(nn.Module):
         self.width = settings.width
         self.causal = self.streams = settings.direction == "forward"
         self.rotary, self.turned = settings.rotary, settings.width // settings.heads
+        self.positional = settings.rotary > 0
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.layers))
         self.norm = RMSNorm(settings.width, EPSILON)
 

@@ -18,8 +18,8 @@ class Encoder(Protocol):
     L' = L for every L, else it has `encode`, which gives the mask (B, L') of the result as well; `streams`: it also
     has `initial_state(batch)`, `advance(x, state)` for the next steps and `step(x, state)` for the next one, equal to
     `forward`; `recurrent`: it streams, and its state does not grow; `fixed_length`: masked steps at the end may
-    change the result by their number, so that it must always be given the same L. `positional`: it takes
-    `positions` as well, in `forward` and, where it streams, in `advance` and `step`.
+    change the result by their number, so that it must always be given the same L. An encoder with `positional` knows
+    the order of its steps, and takes their `positions` in `forward`, `advance` and `step`, though it need not be told.
     """
 
     width: int

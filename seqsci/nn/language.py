@@ -142,10 +142,10 @@ def require(encoder: Any, settings: Any, shared: bool) -> None:
     Raises:
         SeqsciError: naming it.
     """
-    if not encoder.length_preserving:
+    if not encoder.length_preserving or encoder.fixed_length:
         raise SeqsciError(
-            f"model.name: with these settings '{settings.name}' shortens its sequence and cannot say something of "
-            f"each token; take bioxlstm or transformer"
+            f"model.name: '{settings.name}' says nothing of each single token, whatever stands behind it; take "
+            f"bioxlstm or transformer"
         )
     if shared and encoder.causal:
         raise SeqsciError(
