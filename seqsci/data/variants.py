@@ -19,15 +19,13 @@ from seqsci.data.opened import opened
 from seqsci.data.records import Records
 from seqsci.errors import SeqsciError, nearest
 
-VARIANTS = pl.Schema(
-    {
-        "record": pl.Int64,
-        "name": pl.String,
-        "position": pl.List(pl.Int64),
-        "reference": pl.List(pl.String),
-        "alternative": pl.List(pl.String),
-    }
-)
+VARIANTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "record": pl.Int64,
+    "name": pl.String,
+    "position": pl.List(pl.Int64),
+    "reference": pl.List(pl.String),
+    "alternative": pl.List(pl.String),
+}
 """Columns of a table of variants; the file's own columns of numbers follow."""
 MUTANT = ("mutant", "mutation", "mutations", "variant", "variants")
 """Names of a column of substitutions, the first that is there."""

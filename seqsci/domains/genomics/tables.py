@@ -60,7 +60,7 @@ def _parquet(path: Path) -> pl.DataFrame:
 
 def _text(path: Path) -> pl.DataFrame:
     with opened(path) as file:
-        text = file.read()
+        text = file.read().lstrip("\n ")
     first = next((line for line in text.split("\n") if line.strip()), "")
     if not first:
         raise SeqsciError(f"{path.name}: the file is empty; it needs rows with sequences")
