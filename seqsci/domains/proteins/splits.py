@@ -1,0 +1,181 @@
+"""Which proteins train, which validate and which test, so that near relatives are never on two sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqsci.data.records import Parts, Records
+from seqsci.domains.proteins.neighbours import SHARE, WORD, clusters
+from seqsci.errors import SeqsciError, nearest
+
+SPLITS = ("auto", "identity", "group", "record")
+NAMES = ("train", "val", "test")
+FAR = 0.05
+"""A split's share that is further from what was asked for is told."""
+
+
+def split(records: Records, by: str, shares: tuple[float, float, float], seed: int) -> Parts:
+    """Every record in one part, whole.
+
+    Args:
+        records: of `load`.
+        by: "auto": as the column `split` says, else "identity"; "identity": relatives stay together, where relatives
+            are found by shared stretches (see `neighbours`); "group": members of a family or assay stay together;
+            "record": each by itself, at random. Classes are spread over the parts as evenly as that allows.
+        shares: of train, val and test, positive with sum 1.
+        seed: of the deal.
+
+    Raises:
+        SeqsciError: an unknown wish, or a part that would be empty.
+    """
+    if by not in SPLITS:
+        raise SeqsciError(f"data.split: there is no split by '{by}'{nearest(by, SPLITS)}")
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise SeqsciError(f"data.split: shares {shares} are not three positive numbers with sum 1")
+    if by == "auto" and "split" in records.frame.columns:
+        return _own(records, shares, seed)
+    return {"auto": _auto, "identity": _identity, "group": _group, "record": _record}[by](records, shares, seed)
+
+
+def _auto(records: Records, shares: Sequence[float], seed: int) -> Parts:
+    """By identity, but variants of one protein each by itself."""
+    names, note = _relatives(records)
+    if names.max() > 0:
+        return _parts(records, names, shares, seed, "identity", note)
+    alone = f"{note}, so all are variants of one protein and are divided record by record: test has relatives in train"
+    return _parts(records, np.arange(len(records)), shares, seed, "record", alone)
+
+
+def _identity(records: Records, shares: Sequence[float], seed: int) -> Parts:
+    names, note = _relatives(records)
+    return _parts(records, names, shares, seed, "identity", note)
+
+
+def _relatives(records: Records) -> tuple[NDArray[np.int64], str]:
+    names, exact = clusters(records.frame["sequence"].to_list())
+    largest = int(np.bincount(names).max())
+    note = (
+        f"split by identity: {_counted(len(names), 'record')} in {_counted(names.max() + 1, 'cluster')}, the largest of "
+        f"{largest}; two are relatives where they share {SHARE:.0%} of the shorter one's stretches of {WORD} residues and "
+        f"more than chance gives, which stands for about {SHARE ** (1 / WORD):.0%} identity and is no alignment"
+    )
+    return names, note if exact else f"{note}; near copies were compared by their first one only"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _group(records: Records, shares: Sequence[float], seed: int) -> Parts:
+    if "group" not in records.frame.columns:
+        raise SeqsciError("data.split: these records have no column group; take identity or record")
+    groups = records.frame["group"].to_list()
+    numbers: dict[str, int] = {}
+    alone = groups.count(None)
+    names = np.array([numbers.setdefault(g if g is not None else f"\0{i}", len(numbers)) for i, g in enumerate(groups)])
+    note = f"split by group: {len(numbers) - alone} groups" + f", {alone} records without one stand alone" * bool(alone)
+    return _parts(records, names, shares, seed, "group", note)
+
+
+def _record(records: Records, shares: Sequence[float], seed: int) -> Parts:
+    note = "split by record, at random: relatives of the test's records may train, which flatters a score"
+    return _parts(records, np.arange(len(records)), shares, seed, "record", note)
+
+
+def _own(records: Records, shares: Sequence[float], seed: int) -> Parts:
+    """The set's own split; where it has no validation, that is taken from train by identity."""
+    own = records.frame["split"].to_list()
+    counts = Counter(own)
+    note = "split: the data set's own, " + ", ".join(f"{name} {counts[name]}" for name in NAMES if counts[name])
+    if not counts["train"] or not counts["test"]:
+        lacks = "train" if not counts["train"] else "test"
+        raise SeqsciError(f"data.split: the data set's own split has no {lacks}; take identity, group or record")
+    if counts["val"]:
+        return Parts.whole(records, own, (note,))
+    rows = [row for row, name in enumerate(own) if name == "train"]
+    names, _ = clusters([records.text(row) for row in rows])
+    both = shares[0] + shares[1]
+    how, names = ("identity", names) if names.max() > 0 else ("record", np.arange(len(rows)))
+    dealt = _deal(names, _classes(records)[rows], (shares[0] / both, shares[1] / both), seed)
+    if len(set(dealt.tolist())) < 2:
+        raise SeqsciError("data.split: train is too small to take a validation part from it; add a split 'val'")
+    for row, part in zip(rows, dealt, strict=True):
+        own[row] = NAMES[part]
+    return Parts.whole(records, own, (note, f"split: val is {int(np.sum(dealt == 1))} records of train, by {how}"))
+
+
+def _classes(records: Records) -> NDArray[np.str_]:
+    """(R,) the class of each record, "" where it has none."""
+    if "label" not in records.frame.columns or records.frame["label"].dtype != pl.String:
+        return np.full(len(records), "")
+    return np.array(records.frame["label"].fill_null("").to_list())
+
+
+def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], seed: int, by: str, note: str) -> Parts:
+    dealt = _deal(names, _classes(records), shares, seed)
+    counts = np.bincount(dealt, minlength=3)
+    if not counts.all():
+        empty = NAMES[int(np.argmin(counts))]
+        largest = int(np.bincount(names).max())
+        rest = [other for other in SPLITS[1:] if other != by]
+        advice = f"take {' or '.join(rest)}, or give more records" if by != "record" else "give more records"
+        raise SeqsciError(
+            f"data.split: by {by}, {_counted(len(records), 'record')} are {_counted(names.max() + 1, 'unit')}, the largest "
+            f"of {largest}, and nothing is left for {empty}; {advice}"
+        )
+    notes = [note]
+    found = counts / counts.sum()
+    if np.abs(found - np.array(shares)).max() > FAR:
+        said = ", ".join(f"{name} {share:.0%}" for name, share in zip(NAMES, found, strict=True))
+        notes.append(f"split: whole units give {said}, not the shares that were asked for")
+    return Parts.whole(records, [NAMES[part] for part in dealt], tuple(notes))
+
+
+def _deal(names: NDArray[np.int64], classes: NDArray[np.str_], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """(R,) part of each record: units go whole, the large ones to the first part, the others where most is missing.
+
+    A unit counts for the class that most of its members have, and each part gets its share of every class that has
+    a unit for it; the other classes are dealt as one.
+    """
+    share = np.array(shares)
+    order = np.argsort(names, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(names[order])) + 1)
+    usual = [Counter(classes[rows].tolist()).most_common(1)[0][0] for rows in members]
+    often = Counter(usual)
+    labels = [label if often[label] >= len(share) else "" for label in usual]
+    totals: Counter[str] = Counter()
+    for rows, label in zip(members, labels, strict=True):
+        totals[label] += len(rows)
+    filled = {label: np.zeros(len(share)) for label in totals}
+    everything = np.zeros(len(share))
+    parts = np.zeros(len(members), dtype=np.int64)
+    drawn = np.random.default_rng(seed).permutation(len(members)).tolist()
+    # A unit that no small part could hold goes to the first one before the rest fills it.
+    large = {unit for unit in drawn if len(members[unit]) > 2 * share.min() * totals[labels[unit]]}
+    for unit in sorted(drawn, key=lambda unit: unit not in large):
+        label, size = labels[unit], len(members[unit])
+        missing = share - filled[label] / totals[label]
+        # Among parts that lack as much of a class, the one that lacks most of all classes.
+        whole = share - everything / len(names)
+        parts[unit] = 0 if unit in large and missing[0] > 0 else int(np.argmax(missing + whole))
+        filled[label][parts[unit]] += size
+        everything[parts[unit]] += size
+    _fill_empty(parts, [len(rows) for rows in members], len(share))
+    out = np.zeros(len(names), dtype=np.int64)
+    for part, rows in zip(parts, members, strict=True):
+        out[rows] = part
+    return out
+
+
+def _fill_empty(parts: NDArray[np.int64], sizes: Sequence[int], count: int) -> None:
+    """Gives a part that has nothing the smallest unit of the part with most units, where that has several."""
+    for part in range(count):
+        units = np.bincount(parts, minlength=count)
+        if units[part] == 0 and units.max() > 1:
+            rich = np.flatnonzero(parts == np.argmax(units))
+            parts[min(rich.tolist(), key=lambda unit: sizes[unit])] = part
