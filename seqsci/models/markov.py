@@ -115,7 +115,7 @@ class Markov:
             for order in range(1, most + 1):
                 # The token `order` places before; before the start of the row stands 0.
                 before = np.zeros_like(gram)
-                before[order - 1 :] = codes[: len(codes) - order]
+                before[order - 1 :] = codes[: max(len(codes) - order, 0)]
                 gram = gram + before * scale
                 scale = scale * base
                 found[order].append(gram)

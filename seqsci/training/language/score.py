@@ -81,7 +81,7 @@ def score(
         nats = pseudo_log_likelihoods(speaker, encoded, tell, say)
         tokens = np.array([len(one) for one in encoded])
     own = {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
-    scores = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
+    scores: dict[str, Any] = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
     table = pl.DataFrame({"id": records.frame["id"], **own, **scores})
     if measured is not None:
         table = table.rename({"label": measured}) if "label" in own and measured not in table.columns else table
