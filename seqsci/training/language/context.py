@@ -50,7 +50,9 @@ def read_context(speaker: Speaker, source: Any, size: int | None, seed: int, tel
     speaker.require_causal("reads no context before a query", "leave the context out, or take a causal model")
     records = speaker.read(source, tell=tell)
     if size is not None and not 1 <= size <= len(records):
-        raise SeqsciError(f"context-size: {size} of the {len(records)} records of the context; take 1 to {len(records)}")
+        raise SeqsciError(
+            f"context-size: {size} of the {len(records)} records of the context; take 1 to {len(records)}"
+        )
     chosen = np.random.default_rng(seed).permutation(len(records))[:size]
     tokens: list[Tokens] = [speaker.encode(records, int(row)) for row in chosen]
     total = sum(len(one) + 1 for one in tokens) + 1

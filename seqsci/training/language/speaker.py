@@ -149,7 +149,9 @@ class Speaker:
         if self.tokenizer.complements is None:
             raise SeqsciError(f"strands: {self.kind} have no other strand; leave it out")
         if own == "shared":
-            raise SeqsciError("strands: this model reads both strands by construction (data.strands shared); leave it out")
+            raise SeqsciError(
+                "strands: this model reads both strands by construction (data.strands shared); leave it out"
+            )
         return wanted
 
     def _require_science(self, source: str) -> None:

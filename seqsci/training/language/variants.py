@@ -134,9 +134,7 @@ def _mutant(speaker: Speaker, text: str, row: dict[str, Any], start: int) -> Tok
     return speaker.tokenizer.encode(mutate(text, moved), f"variant {row['name']}")
 
 
-def _windows(
-    speaker: Speaker, records: Records, rows: list[dict[str, Any]], window: int | None
-) -> Iterator[Window]:
+def _windows(speaker: Speaker, records: Records, rows: list[dict[str, Any]], window: int | None) -> Iterator[Window]:
     """Variants that are read in the same letters."""
     lengths, found = records.lengths, dict[tuple[int, int, int], list[int]]()
     for number, row in enumerate(rows):
@@ -182,9 +180,7 @@ def _pair(
     return float(sums[-1]), found
 
 
-def _ends(
-    speaker: Speaker, states: list[Any], rows: list[Row], agreed: NDArray[np.int64], sums: Floats
-) -> Floats:
+def _ends(speaker: Speaker, states: list[Any], rows: list[Row], agreed: NDArray[np.int64], sums: Floats) -> Floats:
     """ln p of rows of which the first `agreed` tokens are known."""
     rest = [cut(row, int(start) - 1, len(row)) for row, start in zip(rows, agreed, strict=True)]
     found = np.zeros(len(rows))
@@ -210,9 +206,7 @@ def _agreed(one: Tokens, other: Tokens) -> int:
     return int(different[0]) if len(different) else length
 
 
-def _masked(
-    speaker: Speaker, records: Records, frame: pl.DataFrame, window: int | None, progress: Progress
-) -> Floats:
+def _masked(speaker: Speaker, records: Records, frame: pl.DataFrame, window: int | None, progress: Progress) -> Floats:
     """Each set of places is hidden once for all variants that have it."""
     rows, context = frame.rows(named=True), speaker.context if window is None else window + ENDS
     if context > speaker.context:
