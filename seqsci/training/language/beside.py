@@ -69,9 +69,10 @@ def _molecules(found: Beside, table: pl.DataFrame, training: Sequence[str], rng:
         known = {canonical(text) for text in dict.fromkeys(training)} - {None}
         distinct = list(dict.fromkeys(name for name in names if name is not None))
         sides = {"generated": _some(distinct, rng), "training": _some(sorted(name for name in known if name), rng)}
+        parsed = {side: [one for one in map(parse, some) if one is not None] for side, some in sides.items()}
         for measure, function in PROPERTIES.items():
             found.facts[measure] = {
-                side: [round(float(function(parse(one))), 4) for one in some] for side, some in sides.items()
+                side: [round(float(function(one)), 4) for one in some] for side, some in parsed.items()
             }
     novel = [name not in known if name is not None else None for name in names]
     found.columns = pl.DataFrame(

@@ -19,7 +19,7 @@ from seqsci.training.language.likelihood import batches, cut
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, summarised
+from seqsci.training.language.told import Told, summarised, told_of
 
 RECORD = "the mean of the states behind a record's letters"
 POSITION = "the state behind each letter"
@@ -55,7 +55,7 @@ def embed(
 
 def described(speaker: Speaker, records: Records) -> pl.DataFrame:
     """`id, group, label, length, gc`, as far as there are such."""
-    own = {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
+    own = told_of(records)
     table = pl.DataFrame({"id": records.frame["id"], **own, "length": records.lengths})
     if speaker.kind != "genomics":
         return table
@@ -84,7 +84,8 @@ def means(speaker: Speaker, records: Sequence[Tokens]) -> Vectors:
     one = _means(speaker, records)
     if speaker.strands != "both":
         return one
-    return (one + _means(speaker, [speaker.opposite(own) for own in records])) / 2
+    found: Vectors = (one + _means(speaker, [speaker.opposite(own) for own in records])) / np.float32(2)
+    return found
 
 
 def _means(speaker: Speaker, records: Sequence[Tokens]) -> Vectors:

@@ -88,8 +88,8 @@ def generate(
     for note in notes:
         if tell is not None:
             tell(note)
-    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed, "longest": longest}
-    asked |= {"count": count, "prompt": prompt}
+    asked: dict[str, Any] = {"count": count, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    asked |= {"seed": seed, "longest": longest, "prompt": prompt}
     table = table.hstack(found.columns) if found.columns.width else table
     return Told(
         table=table,

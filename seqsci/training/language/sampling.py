@@ -62,7 +62,7 @@ class Sampling:
             return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
         # The largest is moved to 0 first, so that a small temperature does not overflow.
         logits = (logits - logits.amax(-1, keepdim=True)) / self.temperature
-        order = logits.argsort(-1, descending=True, stable=True)
+        order = logits.argsort(dim=-1, descending=True, stable=True)
         ranked = logits.gather(-1, order).softmax(-1)
         if 0 < self.top_k < ranked.shape[-1]:
             ranked[..., self.top_k :] = 0

@@ -19,10 +19,10 @@ from seqsci.training.language.likelihood import Before, batches, behind, both, t
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, summarised
+from seqsci.training.language.told import Told, summarised, told_of
 
 CAUSAL = (
-    "log_likelihood: ln p of the record and of its end, in nats, each token from those before it; 0 is certain. Compare "
+    "log_likelihood: ln p of the record and of its end, in nats, each token from those before it. Compare "
     "records of like length, or nats_per_token"
 )
 MASKED = (
@@ -80,7 +80,7 @@ def score(
         encoded = [speaker.encode(records, row) for row in range(len(records))]
         nats = pseudo_log_likelihoods(speaker, encoded, tell, say)
         tokens = np.array([len(one) for one in encoded])
-    own = {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
+    own = told_of(records)
     scores: dict[str, Any] = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
     table = pl.DataFrame({"id": records.frame["id"], **own, **scores})
     if measured is not None:

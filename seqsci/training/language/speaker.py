@@ -150,7 +150,7 @@ class Speaker:
             raise SeqsciError(f"strands: {self.kind} have no other strand; leave it out")
         if own == "shared":
             raise SeqsciError(
-                "strands: this model reads both strands by construction (data.strands shared); leave it out"
+                "strands: this model reads both strands whatever is asked (data.strands shared); leave it out"
             )
         return wanted
 

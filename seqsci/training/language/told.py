@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from seqsci.data.records import Records
 from seqsci.errors import SeqsciError
 from seqsci.files import whole
 from seqsci.runs import Run
@@ -75,6 +76,11 @@ class Place:
                 continue
             return folder
         raise SeqsciError(f"{self.folder}-1: no free folder name; remove old ones")
+
+
+def told_of(records: Records) -> dict[str, pl.Series]:
+    """What a table says of records beside their ids."""
+    return {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
 
 
 def summarised(speaker: Speaker, verb: str, **facts: Any) -> dict[str, Any]:

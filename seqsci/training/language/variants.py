@@ -143,8 +143,8 @@ def _windows(speaker: Speaker, records: Records, rows: list[dict[str, Any]], win
         first, last = row["position"][0], row["position"][-1] + len(row["reference"][-1])
         if last - first > size:
             raise SeqsciError(
-                f"variant {row['name']}: it reaches over {last - first} letters, more than the window of {size}; give a "
-                f"larger window"
+                f"variant {row['name']}: it reaches over {last - first} letters, more than the window of {size}; give "
+                f"a larger window"
             )
         start = max(0, min((first + last) // 2 - size // 2, length - size))
         found.setdefault((row["record"], start, min(start + size, length)), []).append(number)
@@ -220,7 +220,7 @@ def _masked(speaker: Speaker, records: Records, frame: pl.DataFrame, window: int
             )
         if row["position"][-1] - row["position"][0] >= context - ENDS:
             raise SeqsciError(
-                f"variant {row['name']}: its places do not fit into one window of {context - ENDS} letters; leave it out"
+                f"variant {row['name']}: its places do not fit into a window of {context - ENDS} letters; leave it out"
             )
         users.setdefault((row["record"], tuple(row["position"])), []).append(number)
     keys = sorted(users)
