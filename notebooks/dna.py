@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A language model of DNA
-# A FASTA file goes in; out come a model, what it is worth beside a Markov model, and scores of variants. The genome here
-# is simulated: genes on both strands with their promoters, in a background.
+# A FASTA file goes in; out come a model, what it is worth beside a Markov model, and scores of variants. The genome
+# here is simulated: genes on both strands with their promoters, in a background.
 
 # %%
 import os

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A language model of molecules
-# SMILES go in; out come a model, what it is worth beside simpler ones, new molecules, and predictions. The molecules here
-# are simulated, so that the notebook needs no download; `seqsci.pretrain("mine.smi")` reads your own.
+# SMILES go in; out come a model, what it is worth beside simpler ones, new molecules, and predictions. The molecules
+# here are simulated, so that the notebook needs no download; `seqsci.pretrain("mine.smi")` reads your own.
 
 # %%
 import os
@@ -18,12 +18,12 @@ fast = bool(os.environ.get("SEQSCI_FAST"))
 
 # %% [markdown]
 # ## What is in the file
-# A molecule has many SMILES; the tokenizer keeps each as it is written, and `augment` writes another of the same molecule.
+# A molecule has many SMILES; the tokenizer keeps each as it is written, and `augment` writes another of the same.
 
 # %%
 made = molecules.simulate(0, 600 if fast else 3000)
 print(made.head(3))
-text = made["sequence"][0]
+text = made["smiles"][0]
 tokens = molecules.TOKENIZER.encode(text)
 assert molecules.TOKENIZER.decode(tokens) == text
 tricky = r"C/C=C\C.[Na+].[O-]c1ccc2%12c1.C%12CC2"
@@ -35,7 +35,7 @@ assert molecules.TOKENIZER.decode(molecules.TOKENIZER.encode(tricky)) == tricky
 
 # %%
 small = {"model.width": 48 if fast else 96, "model.layers": 2, "train.epochs": 3 if fast else 12}
-made.select("sequence").write_csv(folder / "mine.csv")
+made.select("smiles").write_csv(folder / "mine.csv")
 result = seqsci.pretrain(folder / "mine.csv", domain="molecules", settings=small, runs=folder / "runs", quiet=True)
 print(result.table)
 for sentence in result.verdicts:
@@ -74,7 +74,7 @@ else:
 # network from random weights. Which one wins is a matter of the data: read the table.
 
 # %%
-made.select("sequence", "logp").write_csv(folder / "labelled.csv")
+made.select("smiles", "logp").write_csv(folder / "labelled.csv")
 tuned = seqsci.finetune(
     result,
     folder / "labelled.csv",
