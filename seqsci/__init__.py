@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seqsci.api import Result, classify, forecast, open_run, tune
     from seqsci.errors import SeqsciError
     from seqsci.estimators import Classifier, Forecaster
-    from seqsci.language import finetune, pretrain
+    from seqsci.language import finetune, import_published, pretrain
     from seqsci.speech import Answer, embed, generate, score
 
 # Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
@@ -30,6 +30,7 @@ _HOMES = {
     "embed": "seqsci.speech",
     "forecast": "seqsci.api",
     "generate": "seqsci.speech",
+    "import_published": "seqsci.language",
     "open_run": "seqsci.api",
     "pretrain": "seqsci.language",
     "score": "seqsci.speech",
@@ -48,6 +49,7 @@ __all__ = [
     "finetune",
     "forecast",
     "generate",
+    "import_published",
     "open_run",
     "pretrain",
     "score",

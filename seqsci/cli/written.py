@@ -238,3 +238,21 @@ def generate(
     wishes: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     wishes |= {"prompt": prompt, "context": context, "context_size": context_size, "longest": longest}
     jobs.answer(speech.generate(run, count=count, output=output, **wishes))
+
+
+@app.command(name="import")
+def import_published(path: Path, *, family: str, runs: Path = Path("runs")) -> None:
+    """Make a run folder of published Bio-xLSTM weights, for score, embed, generate and finetune.
+
+    Parameters
+    ----------
+    path
+        A folder with weights (safetensors or PyTorch) and their configuration, or the file of weights.
+    family
+        dna, dna-ps or prot.
+    runs
+        Folder that the run folder is made in.
+    """
+    from seqsci.language import import_published as made
+
+    print(made(path, family, runs=runs).folder)
