@@ -216,6 +216,7 @@ def test_own_splits_and_groups(write: Write) -> None:
         ("id,seq\na,ACGT,x\n", {}, "is not a table"),
         ("id,seq\n", {}, "there are no records"),
         ("\n", {}, "the file is empty"),
+        (", ,\n,,\n", {}, "all fields are blank"),
         ("a\0b", {}, "neither text nor Parquet"),
         ("PAR1 and so on", {}, "no whole Parquet file"),
     ],

@@ -80,7 +80,9 @@ def _text(path: Path) -> pl.DataFrame:
     frame.columns = [f"column_{place}" for place in range(1, frame.width + 1)]
     frame = frame.with_columns(pl.all().str.strip_chars())
     frame = frame.filter(~pl.all_horizontal(pl.all().fill_null("") == ""))
-    head = [value or "" for value in frame.row(0)] if len(frame) else []
+    if frame.is_empty():
+        raise SeqsciError(f"{path.name}: all fields are blank; it needs rows with sequences")
+    head = [value or "" for value in frame.row(0)]
     if any(_DNA.fullmatch(value) for value in head):
         return frame
     names = [name or f"column_{place}" for place, name in enumerate(head, 1)]
