@@ -181,6 +181,12 @@ def test_a_table_without_header_and_padded(write: Write) -> None:
     assert texts(write("list.txt", "ACGTACGT\nGGGGCCCC\n")) == ["ACGTACGT", "GGGGCCCC"]
 
 
+def test_columns_of_odd_names(write: Write) -> None:
+    one = write("a.csv", "*,seq,^s.*$\n1,ACGT,x\n2,GGCC,y\n")
+    records, _ = load(f"{one},{one}")
+    assert records.frame.columns == ["id", "sequence", "*", "^s.*$"] and records.frame["*"].to_list() == ["1", "2"] * 2
+
+
 def test_labels_are_classes_or_numbers() -> None:
     def kind(values: list[object]) -> pl.DataType:
         frame = pl.DataFrame({"seq": ["A"] * len(values), "y": values})
