@@ -80,7 +80,9 @@ def _text(path: Path) -> pl.DataFrame:
     frame.columns = [f"column_{place}" for place in range(1, frame.width + 1)]
     frame = frame.with_columns(pl.all().str.strip_chars())
     frame = frame.filter(~pl.all_horizontal(pl.all().fill_null("") == ""))
-    head = [value or "" for value in frame.row(0)] if len(frame) else []
+    if frame.is_empty():
+        raise SeqsciError(f"{path.name}: all fields are blank; it needs rows with sequences")
+    head = [value or "" for value in frame.row(0)]
     if any(_DNA.fullmatch(value) for value in head):
         return frame
     names = [name or f"column_{place}" for place, name in enumerate(head, 1)]
@@ -89,7 +91,8 @@ def _text(path: Path) -> pl.DataFrame:
     again = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if again is not None:
         raise SeqsciError(f"{path.name}: two columns are called '{again}'; rename one")
-    return frame[1:].rename(dict(zip(frame.columns, names, strict=True)))
+    frame.columns = names
+    return frame[1:]
 
 
 def _first(error: BaseException) -> str:
@@ -131,10 +134,11 @@ def from_frame(
     if label is not None:
         extra.append(_as_text(kept, label, origin).replace("", None).alias("label"))
     used = {*found.values(), *([label] if label else []), *result.columns, *(one.name for one in extra)}
-    others = kept.select(name for name in kept.columns if name not in used and name not in ("group", "label", "split"))
+    used |= {"group", "label", "split"}
+    others = pl.DataFrame([one for one in kept if one.name not in used])  # select would take a column "*" for all
     notes = [f"{origin}: {ours} is column '{theirs}'" for ours, theirs in found.items() if ours != theirs]
     notes += [f"{origin}: column label is what can be predicted"] * own
-    if "split" in frame.columns and "split" not in used:
+    if "split" in frame.columns and "split" not in found.values():
         notes.append(f"{origin}: column split holds other words than train, val and test and is left out")
     return pl.concat([result, pl.DataFrame(extra), others], how="horizontal"), (*notes, *rows.notes())
 
