@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from seqsci.domains.proteins.letters import shown
 from seqsci.errors import SeqsciError
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
@@ -25,7 +26,7 @@ def typed(values: pl.Series, origin: str) -> tuple[pl.Series, str]:
     text = text.set(text.str.to_lowercase().is_in(MISSING).fill_null(True), None)
     known = text.drop_nulls()
     if known.is_empty():
-        raise SeqsciError(f"{origin}, column {values.name}: there is no value in it; name another with label")
+        raise SeqsciError(f"{origin}, column {shown(values.name)}: there is no value in it; name another with label")
     numbers = text.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite().fill_null(True), None)
     odd = text.is_not_null() & numbers.is_null()
@@ -35,8 +36,8 @@ def typed(values: pl.Series, origin: str) -> tuple[pl.Series, str]:
             return text, f"{known.n_unique()} classes"
         row = int(odd.arg_max() or 0)
         raise SeqsciError(
-            f"{origin}, record {row + 1}, column {values.name}: '{text[row]}' among measured numbers; correct it, or "
-            "leave the place empty where nothing is known"
+            f"{origin}, record {row + 1}, column {shown(values.name)}: '{shown(text[row])}' among measured numbers; "
+            "correct it, or leave the place empty where nothing is known"
         )
     if measured.n_unique() <= CLASSES and bool((measured == measured.round(0)).all()) and measured.abs().max() < 1e15:  # type: ignore[operator]
         classes = numbers.cast(pl.Int64).cast(pl.String)
