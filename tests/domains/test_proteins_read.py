@@ -225,15 +225,42 @@ def test_columns_labels_and_sources_are_checked(write: Write) -> None:
     assert proteins.load(["MKV", "MKA"])[0].frame["id"].to_list() == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "1.0", "0", ""], ["1", "1", "0", None]),
+        (["1.5", "2", "NA", "-1e3"], [1.5, 2.0, None, -1000.0]),
+        (["a", "1", "n/a", " a "], ["a", "1", None, "a"]),
+        ([str(i) for i in range(21)], [float(i) for i in range(21)]),
+        (["inf", "1", "2"], ["inf", "1", "2"]),
+    ],
+)
+def test_labels_are_classes_or_numbers(values: list[str], expected: list[object]) -> None:
+    frame = pl.DataFrame({"sequence": ["MKV"] * len(values), "y": values})
+    found = proteins.load(frame, label="y")[0].frame["label"]
+    assert found.to_list() == expected and found.dtype == (pl.Float64 if isinstance(expected[0], float) else pl.String)
+
+
+def test_impossible_labels() -> None:
+    numbers = [str(i / 7) for i in range(50)]
+    for values, part in (
+        ([*numbers, "high"], "record 51, column y: 'high' among measured numbers"),
+        ([*numbers, "inf"], "record 51, column y: 'inf' among measured numbers"),
+        (["", "NA"], "column y: there is no value in it"),
+    ):
+        with pytest.raises(SeqsciError, match=part):
+            proteins.load(pl.DataFrame({"sequence": ["MKV"] * len(values), "y": values}), label="y")
+
+
 def test_variants_of_one_protein(write: Write) -> None:
-    path = write("scan.csv", "mutant,y\nM5A,1\nK6R,2\nV7A:M5A,3\nWT,0\n")
+    path = write("scan.csv", "mutant,y\nM5A,1.5\nK6R,2\nV7A:M5A,3\nWT,0\n")
     scan, _ = proteins.deep_scan(path, label="y")
     assert scan.wild_type.frame["sequence"].to_list() == ["MKV"] and scan.first == 5
     assert scan.variants["sequence"].to_list() == ["AKV", "MRV", "AKA", "MKV"]
     assert scan.variants["position"].to_list() == [[0], [1], [0, 2], []]
     assert scan.variants["reference"].to_list() == [["M"], ["K"], ["M", "V"], []]
     assert scan.variants["alternative"].to_list() == [["A"], ["R"], ["A", "A"], []]
-    assert scan.variants["label"].to_list() == [1.0, 2.0, 3.0, 0.0]
+    assert scan.variants["label"].to_list() == [1.5, 2.0, 3.0, 0.0]
     whole = write("gym.csv", "mutant,mutated_sequence,DMS_score\nM1A,AKVW,1\nV3A,MKAW,2\n")
     scan, _ = proteins.deep_scan(whole, label="DMS_score")
     assert scan.wild_type.frame["sequence"].to_list() == ["MKVW"] and scan.first == 1

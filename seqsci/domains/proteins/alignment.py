@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsci.data.opened import unpacked
-from seqsci.domains.proteins.letters import RESIDUES, upper
+from seqsci.domains.proteins.letters import RESIDUES, shown, upper
 from seqsci.domains.proteins.read import A3M, TRACKS, decoded, match_columns, members, stockholm, suffix
 from seqsci.errors import SeqsciError
 
@@ -61,7 +61,7 @@ def aligned(names: list[str], rows: list[str], origin: str) -> Alignment:
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise SeqsciError(
-                f"{origin}, record {number} ({names[number - 1]}): {len(row)} columns where the query has "
+                f"{origin}, record {number} ({shown(names[number - 1])}): {len(row)} columns where the query has "
                 f"{len(rows[0])}; align it again"
             )
     letters = np.array([np.frombuffer(row.encode("ascii", "replace"), dtype=np.uint8) for row in rows])

@@ -17,7 +17,7 @@ from Bio import AlignIO
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from seqsci.data.opened import unpacked
-from seqsci.domains.proteins.letters import Raw, upper
+from seqsci.domains.proteins.letters import Raw, shown, upper
 from seqsci.domains.proteins.table import PARQUET, read_table
 from seqsci.errors import SeqsciError
 
@@ -128,8 +128,9 @@ def _fasta(text: str, path: Path, insertions: bool) -> Raw:
     gapped = any("-" in sequence or "." in sequence for _, _, sequence in found)
     if suffix(path) in ALIGNED and len(lengths) > 1:
         long = next(i for i, one in enumerate(found, 1) if len(one[2]) != len(found[0][2]))
+        name, _, sequence = found[long - 1]
         raise SeqsciError(
-            f"{path.name}, record {long} ({found[long - 1][0]}): {len(found[long - 1][2])} columns where the first has "
+            f"{path.name}, record {long} ({shown(name)}): {len(sequence)} columns where the first has "
             f"{len(found[0][2])}; align it, or call a file of sequences .fasta"
         )
     if suffix(path) in ALIGNED or (gapped and len(lengths) == 1 and len(found) > 1):
