@@ -60,12 +60,20 @@ class Prepared:
 
     def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Any]:
         """Batches of rows of similar length."""
-        rows = self.rows(split, fresh=split == "train")
-        return loader(rows, size, seed=seed, lengths=rows.lengths, fresh=split == "train")
+        training = split == "train"
+        rows = self.rows(split, fresh=training)
+        most = self.recipe.train.rows if training else None
+        return loader(rows, size, seed=seed, lengths=rows.lengths, fresh=training, most=most)
+
+    @property
+    def shown(self) -> int:
+        """Training rows of an epoch."""
+        count = len(self.items["train"])
+        return min(count, self.recipe.train.rows or count)
 
     def module(self, network: nn.Module, recipe: PretrainRecipe) -> LanguageTask:
         """The network with its loss."""
-        steps = -(-len(self.items["train"]) // recipe.train.batch)
+        steps = -(-self.shown // recipe.train.batch)
         return LanguageTask(network, recipe.train, steps)
 
     def without_test(self) -> Prepared:
