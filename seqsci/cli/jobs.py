@@ -19,10 +19,14 @@ def outline(recipe: Any) -> str:
         what = f"context {data.context}, horizon {data.horizon}, target {data.target}"
     elif recipe.task in ("pretrain", "finetune"):
         what = f"rows of at most {data.context} tokens"
-        what = f"{recipe.train.objective}, {what}" if recipe.task == "pretrain" else what
+        what = f"{recipe.train.objective}, {what}" if recipe.task == "pretrain" else f"whole records{_start(recipe)}"
     else:
         what = "its observations" if data.input == "direct" else "Gaussian processes of its observations"
     return f"{model.name} on {catalog.label(data.name)}, {what}"
+
+
+def _start(recipe: Any) -> str:
+    return f", from {Path(recipe.train.start).name}" if recipe.train.start else ", from random weights"
 
 
 def csv(table: Any) -> str:
@@ -33,6 +37,11 @@ def csv(table: Any) -> str:
 
 def contents(table: Any) -> str:
     """A predicted table in some words."""
+    if "id" in table.columns and "predicted" in table.columns:
+        said = table["predicted"]
+        if said.dtype.is_numeric():
+            return f"{table.height} records, {said.min():.4g} to {said.max():.4g} predicted"
+        return f"{table.height} records, {said.n_unique()} classes predicted"
     if "unique_id" not in table.columns:
         return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"
@@ -101,19 +110,31 @@ def finish(run: Any) -> None:
 
 def show(result: Any) -> None:
     """The table of scores, the verdicts and where the report lies."""
-    from rich.console import Console
-    from rich.table import Table
-
     from seqsci.report import summary
 
     told = summary(result.metrics)
-    table = Table(title=told.title, title_justify="left")
-    for place, column in enumerate(told.columns):
+    _print(told.title, told.columns, told.rows, told.sentences)
+    print(f"report: {result.folder / 'report.html'}")
+
+
+def answer(said: Any) -> None:
+    """The short table of what a pretrained run has said, and where the whole lies."""
+    told = said.summary
+    _print(told["title"], told["columns"], told["rows"], told["sentences"])
+    print(f"table: {said.file}" if said.report is None else f"report: {said.report}")
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sentences: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
-    for row in told.rows:
-        table.add_row(*row)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
-    for sentence in told.sentences:
-        console.print(sentence, highlight=False)
-    print(f"report: {result.folder / 'report.html'}")
+    for sentence in sentences:
+        console.print(sentence, highlight=False, markup=False)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqsci.errors import SeqsciError
-from seqsci.metrics import flat_log_loss
+from seqsci.metrics import flat_log_loss, losses_by_object
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,28 +50,36 @@ def class_prior(labels: Ints, classes: int) -> Floats:
 class Boosting:
     """scikit-learn's histogram gradient boosting (Friedman 2001; Ke et al. 2017, LightGBM), stopped on validation.
 
-    For each of `grid` trees are added until the flat log loss on the validation set has not fallen for `patience`
-    rounds; the best round of the best setting is kept. The same data give the same model.
+    For each of `grid` trees are added until the log loss on the validation set has not fallen for `patience` rounds;
+    the best round of the best setting is kept. The same data give the same model.
 
     Args:
         balanced: every class weighs the same in training, which is what the flat log loss asks for.
         grid: settings to choose from.
         rounds: at most so many trees per class.
         patience: rounds without a gain after which a setting is given up.
+        flat: the loss on the validation set is the flat one; False: the plain mean over objects.
 
     Attributes:
         classes: labels in the order of the columns of `predict`.
         trees: the chosen one of `grid`.
         rounds_used: trees per class.
-        val_loss: flat log loss on the validation set, which chose, so it is too low.
+        val_loss: log loss on the validation set, which chose, so it is too low.
     """
 
     def __init__(
-        self, *, balanced: bool = True, grid: Sequence[Trees] = GRID, rounds: int = 400, patience: int = 10
+        self,
+        *,
+        balanced: bool = True,
+        grid: Sequence[Trees] = GRID,
+        rounds: int = 400,
+        patience: int = 10,
+        flat: bool = True,
     ) -> None:
         if not grid:
             raise SeqsciError("grid: no settings; give at least one `Trees`")
         self.balanced, self.grid, self.rounds, self.patience = balanced, tuple(grid), rounds, patience
+        self.flat = flat
         self.classes: tuple[str, ...] = ()
         self.trees = self.grid[0]
         self.rounds_used, self.val_loss = 0, float("inf")
@@ -106,7 +114,7 @@ class Boosting:
         self.classes, self.val_loss = tuple(classes), float("inf")
         for trees in self.grid:
             model = self._grow(trees, X_train, y_train, X_val, y_val)
-            losses = [flat_log_loss(self._all(model, p), y_val) for p in model.staged_predict_proba(X_val)]
+            losses = [self._loss(self._all(model, p), y_val) for p in model.staged_predict_proba(X_val)]
             if min(losses) < self.val_loss:
                 self.val_loss, self.rounds_used = min(losses), int(np.argmin(losses)) + 1
                 self.trees, self._model = trees, model
@@ -141,7 +149,11 @@ class Boosting:
         )
         weights = _balanced(y) if self.balanced else None
         # With these weights the loss that stops the growth is the flat one.
-        return model.fit(X, y, weights, X_val=X_val, y_val=y_val, sample_weight_val=_balanced(y_val))
+        judged = _balanced(y_val) if self.flat else np.ones(len(y_val))
+        return model.fit(X, y, weights, X_val=X_val, y_val=y_val, sample_weight_val=judged)
+
+    def _loss(self, p: Floats, y: Ints) -> float:
+        return flat_log_loss(p, y) if self.flat else float(losses_by_object(p, y).mean())
 
     def _all(self, model: Any, p: Floats) -> Floats:
         full = np.zeros((len(p), len(self.classes)))

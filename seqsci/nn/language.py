@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from seqsci import registry
 from seqsci.data.batch import LanguageShape, TokenBatch
+from seqsci.data.records import END
 from seqsci.errors import SeqsciError
 from seqsci.nn.embeddings import sinusoid
 
@@ -36,7 +37,8 @@ class LanguageNetwork(nn.Module):
         if check is not None:
             check(settings, shape.context)
         self.encoder = encoder(settings)
-        require(self.encoder, settings, shape.shared)
+        # Of a whole row even a causal encoder may read both strands: nothing is hidden from it.
+        require(self.encoder, settings, shape.shared and not shape.outputs)
         self.embedding = nn.Embedding(shape.symbols, settings.width)
         self.head = nn.Linear(settings.width, shape.symbols, bias=False)
         nn.init.normal_(self.embedding.weight, std=math.sqrt(2 / (5 * settings.width)))
@@ -74,8 +76,13 @@ class LanguageNetwork(nn.Module):
     def advance(self, tokens: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Of an encoder that streams: (B, T) the next tokens and their positions -> (B, T, V) float32 logits of what
         follows each, and the state after them."""
-        states, state = self.encoder.advance(self.embed(tokens, positions), state, positions)
+        states, state = self.read(tokens, positions, state)
         return self.head(states).float(), state
+
+    def read(self, tokens: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """As `advance`, but (B, T, D) what the encoder makes of each token."""
+        after: tuple[Tensor, Any] = self.encoder.advance(self.embed(tokens, positions), state, positions)
+        return after
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """(B, L) and (B, L) -> (B, L, D)."""
@@ -91,7 +98,7 @@ class LanguageNetwork(nn.Module):
         both = [torch.cat(pair) for pair in zip(_row(batch), _row(other), strict=True)]
         joined = replace(batch, tokens=both[0], mask=both[1], positions=both[2])
         ahead, back = self.encode(joined).chunk(2)
-        return ahead, turn(back, batch.mask)
+        return ahead, back.gather(1, mirrored(batch).unsqueeze(-1).expand_as(back))
 
 
 class RowNetwork(nn.Module):
@@ -116,19 +123,17 @@ def mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def other_strand(batch: TokenBatch, complements: Tensor) -> TokenBatch:
-    """Each row read from its end, with the complement of each token; positions stay where they were on the row."""
-    tokens = turn(complements[batch.tokens] * batch.mask, batch.mask)
-    return replace(batch, tokens=tokens)
+    """The row that the reverse complement would be: <begin> stays in front and <end> behind."""
+    return replace(batch, tokens=complements[batch.tokens].gather(1, mirrored(batch)))
 
 
-def turn(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, L, ...) with the real part of each row, which begins it, in the opposite order."""
-    length = mask.sum(1, keepdim=True)
-    step = torch.arange(mask.shape[1], device=mask.device)
-    place = torch.where(mask, length - 1 - step, step)
-    if x.ndim == 2:
-        return x.gather(1, place)
-    return x.gather(1, place.unsqueeze(-1).expand_as(x))
+def mirrored(batch: TokenBatch) -> Tensor:
+    """(B, L) place of each letter's partner on the other strand: <begin>, <end> and what stands behind keep theirs."""
+    length = batch.mask.sum(1, keepdim=True)
+    ended = batch.tokens.gather(1, length - 1) == END
+    inner = length - 1 - ended.long()
+    step = torch.arange(batch.mask.shape[1], device=batch.mask.device).expand_as(batch.tokens)
+    return torch.where((step >= 1) & (step <= inner), inner + 1 - step, step)
 
 
 def require(encoder: Any, settings: Any, shared: bool) -> None:

@@ -62,7 +62,7 @@ class Recipe:
         return changed
 
     def located(self) -> Tree:
-        """Dotted path -> absolute path for every file that the data block names, so that a run can move."""
+        """Dotted path -> absolute path for every file or run that is named, so that a run can move."""
         found: Tree = {}
         for path, value in {"data.name": self.data.name, "data.objects": getattr(self.data, "objects", None)}.items():
             if value is None or value in catalog.names("datasets"):
@@ -70,6 +70,9 @@ class Recipe:
             files = [Path(part) for part in ([value] if Path(value).is_file() else value.split(","))]
             if all(file.is_file() for file in files):
                 found[path] = ",".join(str(file.resolve()) for file in files)
+        start = getattr(self.train, "start", None)
+        if start is not None and Path(start).is_dir():
+            found["train.start"] = str(Path(start).resolve())
         return found
 
     def flat(self) -> Tree:

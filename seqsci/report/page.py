@@ -10,22 +10,23 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from seqsci.files import whole
 from seqsci.report.drawing import save
 from seqsci.report.words import figure_text, fixed_text, interval_text
 from seqsci.runs import Run
 
 
 def build_page(
-    run: Run, room: str, pictures: Mapping[str, Callable[[Any], Figure | None]], material: Any, **facts: Any
+    run: Run, room: str, pictures: Mapping[str, Callable[[Any], Figure | bytes | None]], material: Any, **facts: Any
 ) -> Path:
-    """Draw the pictures of a complete run (None: nothing to draw) and write report.html.
+    """Draw the pictures of a complete run (None: nothing to draw; bytes: a PNG of its own) and write report.html.
 
     Args:
         run: the run folder.
-        room: folder of the page's template below this one.
+        room: folder of the page's template below this one, or the template itself.
         pictures: file name -> what draws it from the material.
         material: what the run folder holds; `run` in the template.
-        facts: further names of the template.
+        facts: further names of the template; `recipe`: the text of it, where it does not lie in the folder.
     """
     drawn = {}
     for name, function in pictures.items():
@@ -34,13 +35,18 @@ def build_page(
         if figure is None:
             path.unlink(missing_ok=True)
         else:
-            save(figure, path)
+            if isinstance(figure, bytes):
+                with whole(path) as temporary:
+                    temporary.write_bytes(figure)
+            else:
+                save(figure, path)
             drawn[name] = base64.b64encode(path.read_bytes()).decode()
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters.update(figures=figure_text, fixed=fixed_text, interval=interval_text)
-    page = pages.get_template(f"{room}/report.html.j2").render(
-        run=material, pictures=drawn, recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"), **facts
-    )
+    if "recipe" not in facts:
+        facts["recipe"] = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
+    template = pages.get_template(room if room.endswith(".j2") else f"{room}/report.html.j2")
+    page = template.render(run=material, pictures=drawn, **facts)
     run.write("report.html", page)
     return run.folder / "report.html"

@@ -12,10 +12,10 @@ import torch
 from seqsci import registry
 from seqsci.data.batch import LanguageShape, TokenBatch
 from seqsci.data.records import SPECIALS, Letters
-from seqsci.data.rows import Row, ask_hidden, ask_next
+from seqsci.data.rows import Row, ask_hidden, ask_next, ask_nothing
 from seqsci.errors import SeqsciError
 from seqsci.models import settings as known_settings
-from seqsci.nn.language import LanguageNetwork, RowNetwork, other_strand, turn
+from seqsci.nn.language import LanguageNetwork, RowNetwork, mirrored, other_strand
 from seqsci.tasks.language import LanguageTask, row_losses, token_losses
 from seqsci.training.language.strands import Conjoined
 
@@ -149,6 +149,21 @@ SHARED = {
 }
 
 
+def turn(x: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """(B, L, ...) with the letters' places in the opposite order; <begin> and <end> stay."""
+    return x.gather(1, mirrored(batch).unsqueeze(-1).expand_as(x))
+
+
+def test_the_other_strand_is_the_row_of_the_reverse_complement():
+    ahead = DNA.encode("ACGTTTGCA")
+    for ended in (True, False):
+        batch = ask_nothing([Row.of(ahead, ended), Row.of(ahead[:3], ended)], range(2))
+        other = other_strand(batch, torch.tensor(DNA.complements))
+        back = [DNA.complements[tokens[::-1]].astype(np.uint8) for tokens in (ahead, ahead[:3])]
+        wanted = ask_nothing([Row.of(tokens, ended) for tokens in back], range(2))
+        assert torch.equal(other.tokens, wanted.tokens) and torch.equal(other.positions, wanted.positions)
+
+
 @pytest.mark.parametrize("kind", SHARED)
 def test_shared_strands_say_the_same_of_both(kind):
     """f(rc(x)) = rc(f(x)) to 1e-6, as no other code has it for mLSTM."""
@@ -158,11 +173,11 @@ def test_shared_strands_say_the_same_of_both(kind):
     batch = ask_hidden(given, range(4), SHAPE.symbols, [np.random.default_rng(i) for i in range(4)])
     other = other_strand(batch, network.complements)
     ahead, back = network(batch), network(other)
-    turned = turn(back, batch.mask)[..., network.complements]
+    turned = turn(back, batch)[..., network.complements]
     real = batch.mask.unsqueeze(-1)
     assert (ahead * real - turned * real).abs().max() < 1e-6
     torch.testing.assert_close(
-        network.states(batch) * real, turn(network.states(other), batch.mask) * real, atol=1e-6, rtol=0
+        network.states(batch) * real, turn(network.states(other), batch) * real, atol=1e-6, rtol=0
     )
 
 
@@ -170,7 +185,7 @@ def test_strands_that_are_not_shared_differ():
     network = network_of("bioxlstm", direction="both").double()
     batch = ask_hidden(rows(2), range(2), SHAPE.symbols, [np.random.default_rng(i) for i in range(2)])
     other = other_strand(batch, network.complements)
-    turned = turn(network(other), batch.mask)[..., network.complements]
+    turned = turn(network(other), batch)[..., network.complements]
     assert ((network(batch) - turned) * batch.mask.unsqueeze(-1)).abs().max() > 1e-4
 
 
@@ -209,3 +224,15 @@ def test_a_model_of_whole_rows_reads_padding_as_nothing():
     assert whole.shape == (4, 3)
     for number in range(4):
         torch.testing.assert_close(network(single(asked, number))[0], whole[number], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_model_of_whole_rows_with_shared_strands_says_the_same_of_both(direction):
+    """A causal encoder may share them as well: of a whole row nothing is hidden."""
+    torch.manual_seed(0)
+    network = RowNetwork(settings_of("bioxlstm", direction=direction), replace(SHAPE, outputs=3, shared=True)).eval()
+    given = [DNA.encode(text) for text in texts(4)]
+    back = [DNA.complements[tokens[::-1]].astype(np.uint8) for tokens in given]
+    said = [network(ask_nothing([Row.of(tokens) for tokens in one], range(4))) for one in (given, back)]
+    torch.testing.assert_close(said[0], said[1], atol=1e-5, rtol=1e-4)
+    assert (said[0] - said[0][:1]).abs().max() > 1e-3

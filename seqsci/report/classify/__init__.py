@@ -9,8 +9,9 @@ import polars as pl
 
 from seqsci.report import words
 from seqsci.report.classify.material import Material
-from seqsci.report.classify.pictures import LINES, NUMBERED, PICTURES
+from seqsci.report.classify.pictures import PICTURES
 from seqsci.report.page import build_page
+from seqsci.report.probabilities import LINES, NUMBERED
 from seqsci.report.words import Metrics, Summary
 from seqsci.runs import Run
 

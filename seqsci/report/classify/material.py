@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqsci.recipe import ClassifyRecipe, as_kind
 from seqsci.report.drawing import shorten
+from seqsci.report.probabilities import NAME
 from seqsci.report.tables import read_table, table_path
 from seqsci.runs import Run
 
@@ -19,8 +20,6 @@ Floats = NDArray[np.float64]
 Metrics = dict[str, Any]
 UNITS = {27.5: "FLUXCAL", 31.4: "nJy"}
 """Zero point -> what a flux with it is called."""
-NAME = 24
-"""Letters of a class name in a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)

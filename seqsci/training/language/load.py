@@ -55,14 +55,17 @@ class Corpus:
         return "split: " + ", ".join(told)
 
 
-def corpus(data: WrittenData, source: Any = None, *, label: str | None = None, by: str | None = None) -> Corpus:
+def corpus(
+    data: WrittenData, source: Any = None, *, label: str | None = None, by: str | None = None, uncut: bool = False
+) -> Corpus:
     """Read and split.
 
     Args:
         data: the recipe's block.
         source: a frame, or a list of texts, in place of `data.name`.
         label: column of what is to be predicted.
-        by: how to split, in place of "auto".
+        by: how to split, in place of "auto", where the data set has no split of its own.
+        uncut: records are not to be cut into regions.
 
     Raises:
         SeqsciError: whatever is wrong with the files or names, or nothing is left for a split.
@@ -78,7 +81,9 @@ def corpus(data: WrittenData, source: Any = None, *, label: str | None = None, b
         count=data.count,
         seed=0,
     )
-    wanted = by if data.split == "auto" and by is not None else data.split
+    by = "record" if uncut and kind == "genomics" else by
+    own = "split" in records.frame.columns
+    wanted = by if data.split == "auto" and by is not None and not own else data.split
     if wanted not in (*domain.SPLITS, "auto"):
         raise SeqsciError(f"data.split: {kind} are not split by '{wanted}'; take one of {', '.join(domain.SPLITS)}")
     parts = domain.split(records, wanted, data.shares, data.split_seed)

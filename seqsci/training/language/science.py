@@ -114,3 +114,21 @@ def named_science(data: str | Path | None, domain: str | None) -> str | None:
     if domain is not None or data is None or str(data) in catalog.names("datasets"):
         return domain
     return science_of(WrittenData(name=str(data)))
+
+
+def require_kind(data: str, kind: str, reader: str) -> None:
+    """Refuse a data set, or a file, of another science than `reader` reads; a file may suit several.
+
+    Raises:
+        SeqsciError: see above, or no such data set or file.
+    """
+    path = Path(data.split(",")[0].strip())
+    if data in catalog.names("datasets") or not path.is_file():
+        found = science_of(WrittenData(name=data))  # or says what is wrong with the name
+    else:
+        suited = [name for name in SCIENCES if science(name).suits(path)]
+        found = kind if not suited or kind in suited else suited[0]
+    if found != kind:
+        raise SeqsciError(
+            f"data: {data} is of {found}, and the model of {reader} reads {kind}; take a run of {found}, or other data"
+        )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqsci.data.batch import TokenBatch
-from seqsci.data.records import END
+from seqsci.nn.language import mirrored, other_strand
 from seqsci.tasks.language import row_losses
 from seqsci.training.language.rows import Written
 
@@ -43,21 +41,11 @@ class Conjoined(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """(B, L, V)."""
-        place, pairs = _mirrored(batch), self.network.complements
-        other = replace(batch, tokens=pairs[batch.tokens].gather(1, place))
-        back = self.network(other)
-        turned = back.gather(1, place.unsqueeze(-1).expand_as(back))[..., pairs]
+        pairs = self.network.complements
+        back = self.network(other_strand(batch, pairs))
+        turned = back.gather(1, mirrored(batch).unsqueeze(-1).expand_as(back))[..., pairs]
         logits: Tensor = (self.network(batch) + turned) / 2
         return logits
-
-
-def _mirrored(batch: TokenBatch) -> Tensor:
-    """(B, L) place of each letter's partner: <begin>, <end> and what stands behind them keep theirs."""
-    length = batch.mask.sum(1, keepdim=True)
-    ended = batch.tokens.gather(1, length - 1) == END
-    inner = length - 1 - ended.long()
-    step = torch.arange(batch.mask.shape[1], device=batch.mask.device).expand_as(batch.tokens)
-    return torch.where((step >= 1) & (step <= inner), inner + 1 - step, step)
 
 
 def _opposite(rows: Written) -> Written:

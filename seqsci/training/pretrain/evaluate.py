@@ -71,8 +71,9 @@ def evaluate(
 def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None, **further: Any) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`: the log-likelihood of each record."""
     from seqsci.training.language.score import score
+    from seqsci.training.language.speaker import Speaker
 
-    return score(run, data, tell=tell)
+    return score(Speaker(run), data, tell=tell).table
 
 
 def _say(sentence: str, quiet: bool) -> None:

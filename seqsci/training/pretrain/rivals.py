@@ -43,7 +43,7 @@ def network_method(recipe: PretrainRecipe, prepared: Prepared, run: Run, fitted:
 
 def speed(prepared: Prepared, fitted: Fitted) -> float:
     """Training tokens per CPU second, validation included in the time."""
-    tokens = float(prepared.items["train"].lengths.sum()) * fitted.cost["epochs"]
+    tokens = float(prepared.items["train"].lengths.mean()) * prepared.shown * fitted.cost["epochs"]
     return round(tokens / max(fitted.cost["fit_cpu_s"], 1e-9), 1)
 
 
