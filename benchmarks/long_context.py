@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from seqsci.data.long_range import passkey
 from seqsci.models.hmt import HMTEncoder
 from seqsci.models.settings import BioXLSTMSettings, HMTSettings, TransformerSettings
-from seqsci.registry import encoder
 from seqsci.training.fit import peak_rss_mb
 
 SYMBOLS, LENGTH, TRAINED, TESTED = 18, 12, 3, (3, 8, 16, 64)
@@ -108,15 +107,91 @@ def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str]) -> N
             print(f"seed {seed}  {name:18s} {'  '.join(f'{x:.3f}' for x in found)}   {told}", flush=True)
 
 
+SEGMENT, SENSORY, SUMMARY = 990, 32, 495
+ARITHMETIC = (SEGMENT + SENSORY + 2 + SUMMARY + 2) / SEGMENT
+"""Steps that the encoder reads for each of the sequence's, with `front`; `mid` has one more in a segment."""
+SPEEDED: dict[str, Any] = {
+    "transformer": TransformerSettings(width=128, heads=4, layers=2),
+    "bioxlstm": BioXLSTMSettings(width=128, heads=4, layers=2, style="later"),
+}
+
+
+def run_speed(rounds: int) -> None:
+    """HMT on four segments beside its encoder on the same four, one by one; the median of alternate rounds."""
+    print(
+        f"CPU time of HMT over that of its encoder alone, {SEGMENT} steps a segment; token arithmetic {ARITHMETIC:.3f}"
+    )
+    for name, inner in SPEEDED.items():
+        for inject in ("front", "mid"):
+            model = HMTEncoder(
+                HMTSettings(encoder=inner, segment=SEGMENT, sensory=SENSORY, summary=SUMMARY, inject=inject)
+            )
+            x = torch.randn(1, 4 * SEGMENT, inner.width)
+            told = [name, f"{inject:5s}"]
+            for backward in (False, True):
+                ratios = []
+                for _ in range(rounds):
+                    alone = seconds(
+                        lambda: torch.cat([model.encoder(h, real(h)) for h in x.split(SEGMENT, 1)], 1), backward
+                    )
+                    ratios.append(seconds(lambda: model(x, real(x)), backward) / alone)
+                told.append(f"{'with backward' if backward else 'forward'} {sorted(ratios)[rounds // 2]:.3f}")
+            print("  ".join(told), flush=True)
+
+
+def seconds(read: Any, backward: bool) -> float:
+    began = time.process_time()
+    with torch.set_grad_enabled(backward):
+        y = read()
+        if backward:
+            y.square().sum().backward()
+    return time.process_time() - began
+
+
+def real(x: Tensor) -> Tensor:
+    return torch.ones(x.shape[:2], dtype=torch.bool)
+
+
+STREAMED = (2_000, 10_000, 30_000, 100_000)
+
+
+def run_memory(inner: str) -> None:
+    """Each length in a process of its own: tokens come and logits go in pieces of 1000."""
+    for steps in STREAMED:
+        subprocess.run([sys.executable, __file__, "stream", "--steps", str(steps), "--inner", inner], check=True)
+
+
+@torch.no_grad()
+def run_stream(steps: int, inner: str) -> None:
+    settings = HMTSettings(encoder=SPEEDED[inner], segment=500, sensory=32, memory=300)
+    model = HMTEncoder(settings).eval()
+    table, head = nn.Embedding(256, settings.width), nn.Linear(settings.width, 256)
+    draw, state, total = torch.Generator().manual_seed(0), model.initial_state(1), 0.0
+    began = time.process_time()
+    for _ in range(steps // 1000):
+        tokens = torch.randint(256, (1, 1000), generator=draw)
+        y, state = model.advance(table(tokens), state)
+        total += float(head(y).logsumexp(-1).sum())
+    spent = 1e6 * (time.process_time() - began) / steps
+    print(f"{inner:12s} {steps:8,d} tokens  {spent:7.1f} us/token  peak {peak_rss_mb():7.1f} MB", flush=True)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["passkey", "speed", "memory"])
+    parser.add_argument("what", choices=["passkey", "speed", "memory", "stream"])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--inner", default="transformer")
+    parser.add_argument("--inner", default="transformer", choices=list(INNER))
     parser.add_argument("--methods", default="")
+    parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
-    run_passkey(
-        given.steps, [int(s) for s in given.seeds.split(",")], given.inner, [n for n in given.methods.split(",") if n]
-    )
+    if given.what == "passkey":
+        seeds = [int(seed) for seed in given.seeds.split(",")]
+        run_passkey(given.steps, seeds, given.inner, [name for name in given.methods.split(",") if name])
+    elif given.what == "speed":
+        run_speed(given.rounds)
+    elif given.what == "memory":
+        run_memory(given.inner)
+    else:
+        run_stream(given.steps, given.inner)

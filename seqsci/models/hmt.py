@@ -119,6 +119,8 @@ class HMT(nn.Module):
     """
 
     positional = True
+    later = "topic", "retrieval."
+    """What the second stage of training adds."""
 
     def __init__(
         self,

@@ -175,16 +175,8 @@ class FinetuneRecipe(Recipe):
 
 
 def _require_causal(model: ModelSettings, objective: str) -> None:
-    """Refuse a model that sees what it is to tell, unless it is asked for by that name."""
-    if objective == "masked":
-        return
-    if getattr(model, "direction", "both") == "both":
-        inner = ".encoder" if model.name == "hmt" else ""
-        raise SeqsciError(
-            f"train.objective: '{objective}' asks for the next token, and this model reads both ways and would see it; "
-            f"take masked, or a model that reads forward (model{inner}.direction forward)"
-        )
-    if isinstance(model, HMTSettings) and model.leaks and model.inject != "front-leaks":
+    """Refuse HMT as published where the next token is asked for, unless it is asked for by that name."""
+    if objective != "masked" and isinstance(model, HMTSettings) and model.leaks and model.inject != "front-leaks":
         raise SeqsciError(
             f"model.inject: with front the first {model.summed} of {model.segment} steps of each segment are shown a "
             f"summary of themselves, so that a causal model sees what it is to tell; take mid, or front-leaks to "

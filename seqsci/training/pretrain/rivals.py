@@ -95,7 +95,13 @@ def _transformer(recipe: PretrainRecipe, prepared: Prepared, run: Run, *, quiet:
         dropout=recipe.model.dropout,
     )
     settings = matched(like, sum(p.numel() for p in encoder.parameters()))
-    own = replace(recipe, model=settings, evaluate=replace(recipe.evaluate, baselines=()), search={})
+    own = replace(
+        recipe,
+        model=settings,
+        train=replace(recipe.train, start=None),
+        evaluate=replace(recipe.evaluate, baselines=()),
+        search={},
+    )
     folder = run.folder / "transformer"
     folder.mkdir(exist_ok=True)
     inner = Run(folder)
