@@ -123,20 +123,23 @@ def run_speed(rounds: int) -> None:
     )
     for name, inner in SPEEDED.items():
         for inject in ("front", "mid"):
-            model = HMTEncoder(
-                HMTSettings(encoder=inner, segment=SEGMENT, sensory=SENSORY, summary=SUMMARY, inject=inject)
-            )
-            x = torch.randn(1, 4 * SEGMENT, inner.width)
-            told = [name, f"{inject:5s}"]
-            for backward in (False, True):
-                ratios = []
-                for _ in range(rounds):
-                    alone = seconds(
-                        lambda: torch.cat([model.encoder(h, real(h)) for h in x.split(SEGMENT, 1)], 1), backward
-                    )
-                    ratios.append(seconds(lambda: model(x, real(x)), backward) / alone)
-                told.append(f"{'with backward' if backward else 'forward'} {sorted(ratios)[rounds // 2]:.3f}")
-            print("  ".join(told), flush=True)
+            sizes: dict[str, Any] = {"segment": SEGMENT, "sensory": SENSORY, "summary": SUMMARY, "inject": inject}
+            model = HMTEncoder(HMTSettings(encoder=inner, **sizes))
+            forward, both = (overhead(model, rounds, backward) for backward in (False, True))
+            print(f"{name:12s} {inject:5s}  forward {forward:.3f}  with backward {both:.3f}", flush=True)
+
+
+def overhead(model: HMTEncoder, rounds: int, backward: bool) -> float:
+    x = torch.randn(1, 4 * SEGMENT, model.width)
+
+    def apart() -> Tensor:
+        return torch.cat([model.encoder(h, real(h)) for h in x.split(SEGMENT, 1)], 1)
+
+    ratios = []
+    for _ in range(rounds):
+        alone = seconds(apart, backward)
+        ratios.append(seconds(lambda: model(x, real(x)), backward) / alone)
+    return sorted(ratios)[rounds // 2]
 
 
 def seconds(read: Any, backward: bool) -> float:
