@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 TUNED: tuple[list[str], ...] = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
 """Flags for this very processor, the best first; not every compiler knows each."""
+HEADERS = Path(__file__).parent
+"""Where the sources find what they share."""
 COMPILERS = ("c++", "g++", "clang++")
 PATIENCE = 300
 """Seconds that a compiler may take."""
@@ -109,7 +111,8 @@ def _own_folder() -> Path:
 
 def _digest(source: Path, compiler: list[str]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=PATIENCE).stdout
-    parts = (source.read_text(), *compiler, version, *FLAGS, repr(TUNED), sys.platform, processor())
+    headers = [header.read_text() for header in sorted(HEADERS.glob("*.h"))]
+    parts = (source.read_text(), *headers, *compiler, version, *FLAGS, repr(TUNED), sys.platform, processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -130,7 +133,7 @@ def _compile(compiler: list[str], source: Path, library: Path) -> None:
     made = Path(name)
     try:
         for tuned in TUNED:
-            command = [*compiler, *FLAGS, *tuned, str(source), "-o", str(made)]
+            command = [*compiler, *FLAGS, *tuned, f"-I{HEADERS}", str(source), "-o", str(made)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
             if done.returncode == 0:
                 os.replace(made, library)
