@@ -167,7 +167,7 @@ class _Mixed(torch.autograd.Function):
     def forward(
         ctx: Any, a: Tensor, before: Tensor, taps: Tensor, bias: Tensor, maps: Tensor, folded: Tensor
     ) -> tuple[Tensor, ...]:
-        a, before, taps, maps = (x.contiguous() for x in (a, before, taps, maps))
+        a, before, taps, bias, maps = (x.contiguous() for x in (a, before, taps, bias, maps))
         found = tuple(torch.empty_like(a) for _ in range(4))
         for out in found:
             native.large_pages(out)
@@ -186,7 +186,7 @@ class _Mixed(torch.autograd.Function):
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, dc: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, dgates: Tensor) -> tuple[Tensor, ...]:
         a, before, taps, bias, maps, folded, c = ctx.saved_tensors
-        turned = maps.unflatten(2, (-1, cpu.GROUP)).transpose(1, 3).flatten(2)
+        turned = maps.unflatten(2, (-1, cpu.GROUP)).transpose(1, 3).flatten(2).contiguous()
         grads, dgates = [x.contiguous() for x in (dc, dq, dk, dv)], dgates.contiguous()
         da, d_before = torch.empty_like(a), torch.empty_like(before)
         d_taps, d_bias, d_maps, d_folded = (torch.zeros_like(x) for x in (taps, bias, maps, folded))
@@ -223,7 +223,8 @@ class _Gated(torch.autograd.Function):
     ) -> Tensor:
         shape = z.shape
         h, z = h.contiguous().flatten(0, 1), z.contiguous().flatten(0, 1)
-        c = None if c is None else c.contiguous().flatten(0, 1)
+        norm, skip, c = (None if x is None else x.contiguous() for x in (norm, skip, c))
+        c = None if c is None else c.flatten(0, 1)
         out = weight.new_empty(len(z), len(weight))
         for part in _parts(len(z)):
             y = torch.empty_like(z[part])

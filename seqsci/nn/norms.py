@@ -37,7 +37,7 @@ class _RMS(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        rows = x.contiguous().view(-1, x.shape[-1])
+        rows, weight = x.contiguous().view(-1, x.shape[-1]), weight.contiguous()
         out, scales = torch.empty_like(rows), rows.new_empty(len(rows))
         elementwise.cpu.rms_norm(rows, weight, eps, out, scales)
         ctx.save_for_backward(rows, scales, weight)

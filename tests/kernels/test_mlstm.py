@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seqsci_kernels import native
 from seqsci_kernels.mlstm import State, chunks, chunkwise, cpu, empty_state, mlstm, mlstm_step
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -277,6 +278,23 @@ def test_the_backward_pass_keeps_no_states() -> None:
     h.sum().backward()
 
 
+def test_threads_and_small_numbers_change_nothing() -> None:
+    tensors = [torch.randn(8, 3, 300, 16, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    tensors += [torch.randn(8, 3, 300, generator=torch.Generator().manual_seed(n)) for n in range(2)]
+    alone = everything_of(tensors)
+    torch.set_num_threads(2)
+    for x, y in zip(everything_of(tensors), alone, strict=True):
+        assert torch.equal(x, y)
+    # The threads take what is below 1.2e-38 for 0 while they compute, and then no longer.
+    assert float(torch.tensor(1e-40) * 1.0) > 0
+
+
+def everything_of(tensors: list[Tensor]) -> list[Tensor]:
+    leaves = [x.clone().requires_grad_() for x in tensors]
+    h, _ = mlstm(*leaves)
+    return [h.detach(), *torch.autograd.grad(h.square().sum(), leaves)]
+
+
 def test_strides_change_nothing() -> None:
     tensors = [x.float() for x in inputs(65, 8, 8)]
     plain = everything([x.contiguous() for x in tensors])
@@ -314,6 +332,15 @@ def test_second_derivatives_of_the_fast_form_are_refused() -> None:
     first = torch.autograd.grad(mlstm(*tensors)[0].square().sum(), tensors, create_graph=True)
     with pytest.raises(RuntimeError, match="autograd"):
         torch.autograd.grad(first[0].sum(), tensors)
+
+
+def test_without_a_compiler_the_default_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = inputs(65, 8, 8)
+    fast = everything(tensors)
+    monkeypatch.setattr(native, "load", lambda source: native.Unavailable("no compiler"))
+    assert_close(everything(tensors), fast, 1e-10)
+    with pytest.raises(ValueError, match="backend: 'cpu' cannot be used: no compiler"):
+        everything(tensors, backend="cpu")
 
 
 def test_errors_name_what_is_wrong() -> None:
