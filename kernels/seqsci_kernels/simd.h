@@ -55,9 +55,11 @@ struct Product {
     using Vec = Vector<T>;
     typename Vec::type sum[R][V];
     for (int r = 0; r < R; r++)
-      for (int v = 0; v < V; v++)
-        sum[r][v] = start ? factor * Vec::load(start + (row + r) * start_row + column + v * Vec::lanes)
-                          : typename Vec::type{};
+      for (int v = 0; v < V; v++) {
+        sum[r][v] = typename Vec::type{};
+        if (start) sum[r][v] = Vec::load(start + (row + r) * start_row + column + v * Vec::lanes);
+        if (factor != 1) sum[r][v] *= factor;
+      }
     const T *x = a + row * a_row, *y = w + column;
     for (int64_t k = 0; k < inner; k++, x += a_inner, y += w_row) {
       typename Vec::type right[V];

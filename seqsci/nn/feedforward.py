@@ -139,13 +139,13 @@ class _GatedInRows(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, inner, w1, w2 = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
-        dx = torch.empty_like(rows)
-        dw1, dw2 = torch.zeros_like(w1), torch.zeros_like(w2)
+        dx, dw1, dw2 = (torch.empty_like(x) if len(rows) else torch.zeros_like(x) for x in (rows, w1, w2))
         for start in range(0, len(rows), GATED_ROWS):
             part = slice(start, start + GATED_ROWS)
             active, both = _activated_back(inner[part], grad[part] @ w2, ctx.silu, ctx.one_pass)
-            dw2.addmm_(grad[part].t(), active)
-            dw1.addmm_(both.t(), rows[part])
+            # Nothing is added to what the first rows give.
+            torch.addmm(dw2, grad[part].t(), active, beta=start > 0, out=dw2)
+            torch.addmm(dw1, both.t(), rows[part], beta=start > 0, out=dw1)
             torch.mm(both, w1, out=dx[part])
         return dx.view(ctx.shape), dw1, dw2, None
 
