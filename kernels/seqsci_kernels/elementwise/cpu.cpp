@@ -1,8 +1,8 @@
 // What stands between the products of a recurrent block, forward and backward, each in one pass over memory. Plain C
 // interface. The definitions are those of reference.py; letters and shapes are those of __init__.py.
 //
-// Rows stand one after the other unless a stride is given, counted in numbers. Sums over rows begin at zero in each call
-// and are then added to what is there, so that many calls sum as in a tree.
+// Rows stand one after the other unless a stride is given, counted in numbers. Sums over rows begin at zero in each
+// call and are then added to what is there, so that many calls sum as in a tree.
 
 #include <vector>
 
@@ -205,8 +205,8 @@ struct Groups {
 
 // `maps` (3, 4, E): of each group, from its number i, to each of its numbers.
 template <typename T>
-void convolved_maps(const Steps &s, const T *a, const T *before, const T *taps, const T *bias, const T *maps, T *c, T *q,
-                    T *k, T *v) {
+void convolved_maps(const Steps &s, const T *a, const T *before, const T *taps, const T *bias, const T *maps, T *c,
+                    T *q, T *k, T *v) {
   using G = Groups<T>;
   const int64_t E = s.width;
   std::vector<const T *> window(s.kernel);
@@ -232,7 +232,7 @@ void convolved_maps(const Steps &s, const T *a, const T *before, const T *taps, 
     }
 }
 
-// From the last of the steps to the first. `da` holds what else a gets, `back` (steps of these rows, E) what else c gets.
+// From the last of the steps to the first. `da` holds what else a gets, `back` (B, these steps, E) what else c gets.
 // `turned` (3, 4, E) are the maps with each group's matrix transposed; `late` (B, K-1, E) the gradients of the raw
 // convolution at the K-1 steps after the last, and in the end those from the first on.
 template <typename T>

@@ -1,9 +1,9 @@
 // The mLSTM in chunks on a processor, one (sequence, head) pair after another. Plain C interface.
 //
-// The equations are those of ../README.md; names are those of chunkwise.py. Within a chunk b_t is the sum of log f up to
-// and with t, s_t = log i_t - b_t, u_t = max(m before the chunk, s_0 .. s_t); step t reads the pair written at j <= t
-// with weight exp(s_j - u_t) and the state before the chunk with weight exp(m before - u_t) ("carries"); in the state
-// after it, step j has weight exp(s_j - u_last) ("writes"). Of weights and scores only the lower triangle is computed.
+// Equations and names are those of chunkwise.py. Within a chunk b_t is the sum of log f up to and with t,
+// s_t = log i_t - b_t, u_t = max(m before the chunk, s_0 .. s_t); step t reads the pair written at j <= t with weight
+// exp(s_j - u_t) and the state before the chunk with weight exp(m before - u_t) ("carries"); in the state after it,
+// step j has weight exp(s_j - u_last) ("writes"). Of weights and scores only the lower triangle is computed.
 //
 // Gates and the sums of their gradients are float64: they cancel, and they are few. The backward pass runs the states
 // again, for one pair at a time, and holds them transposed, (V, K), as its products read them.
@@ -82,8 +82,8 @@ class Walk {
   explicit Walk(const Problem<T> &problem)
       : p(problem), unit(std::max<int64_t>(R, Vector<T>::lanes)), K(whole(p.key, unit)), V(whole(p.value, unit)),
         L(whole(p.chunk, unit)), q(L * K), k(L * K), carried(L * K), written(L * K), turned_k(K * L), v(L * V),
-        out(L * V), scores(L * L), state(K * V), sum(K), whole_s(L), part_s(L), carries(L), writes(L), weights(L), s(L), u(L), b(L),
-        winner(L) {}
+        out(L * V), scores(L * L), state(K * V), sum(K), whole_s(L), part_s(L), carries(L), writes(L), weights(L),
+        s(L), u(L), b(L), winner(L) {}
 
   void forward(int64_t pair) {
     begin(pair);
@@ -212,16 +212,18 @@ class Walk {
 
   // out += lower triangle (L, L) times x (L, width).
   void below(const T *triangle, const T *x, int64_t width, T *into) const {
-    for (int64_t t = 0; t < count; t += R)
-      Product<T>{triangle + t * L, L, 1, x, width, into + t * width, width, into + t * width, width}.run(
-          R, std::min(t + R, L), width);
+    for (int64_t t = 0; t < count; t += R) {
+      T *rows = into + t * width;
+      Product<T>{triangle + t * L, L, 1, x, width, rows, width, rows, width}.run(R, std::min(t + R, L), width);
+    }
   }
 
   // out += transposed lower triangle times x.
   void above(const T *triangle, const T *x, int64_t width, T *into) const {
-    for (int64_t j = 0; j < count; j += R)
-      Product<T>{triangle + j * L + j, 1, L, x + j * width, width, into + j * width, width, into + j * width, width}.run(
-          R, count - j, width);
+    for (int64_t j = 0; j < count; j += R) {
+      T *rows = into + j * width;
+      Product<T>{triangle + j * L + j, 1, L, x + j * width, width, rows, width, rows, width}.run(R, count - j, width);
+    }
   }
 
   // sums = keep * sums + the sum of rows (count, K), each times a factor.
@@ -432,7 +434,7 @@ class WalkBack : public Walk<T> {
     double left = p.dm_end ? p.dm_end[pair] : 0;
     const int64_t size = p.key * p.value;
     if (p.dC_end)
-      for (int64_t i = 0; i < size; i++) left -= static_cast<double>(p.dC_end[pair * size + i]) * p.C_end[pair * size + i];
+      for (int64_t i = pair * size; i < (pair + 1) * size; i++) left -= static_cast<double>(p.dC_end[i]) * p.C_end[i];
     if (p.dn_end) left -= dot<T>(p.dn_end + pair * p.key, p.n_end + pair * p.key, p.key);
     return left;
   }
