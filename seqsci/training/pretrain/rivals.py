@@ -108,11 +108,17 @@ def _transformer(recipe: PretrainRecipe, prepared: Prepared, run: Run, *, quiet:
     encoder: Any = LanguageNetwork(recipe.model, prepared.shape).encoder
     like = TransformerSettings(
         layers=getattr(recipe.model, "layers", 4),
-        direction="forward" if encoder.causal else "both",
+        direction="both" if recipe.train.objective == "masked" else "forward",
         dropout=recipe.model.dropout,
     )
     settings = matched(like, sum(p.numel() for p in encoder.parameters()))
-    own = replace(recipe, model=settings, evaluate=replace(recipe.evaluate, baselines=()), search={})
+    own = replace(
+        recipe,
+        model=settings,
+        train=replace(recipe.train, start=None),
+        evaluate=replace(recipe.evaluate, baselines=()),
+        search={},
+    )
     folder = run.folder / "transformer"
     folder.mkdir(exist_ok=True)
     inner = Run(folder)
