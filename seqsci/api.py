@@ -71,7 +71,8 @@ class Result:
         Returns:
             Of a forecast `unique_id, ds, yhat` past the end of the data and, for each level, `yhat-lo-80, yhat-hi-80`,
             in the units of the file. Of a classification `object_id, predicted, novelty` and the probability
-            `p_<class>` of each class; novelty is 1 less the largest of them.
+            `p_<class>` of each class; novelty is 1 less the largest of them. Of a fine-tuned model `id, predicted` and,
+            of classes, `p_<class>`; a number is in the units of its label.
 
         Raises:
             SeqsciError: columns, time step or number of rows do not fit the model; or a damaged run.

@@ -145,7 +145,7 @@ def resume(run: RunFolder) -> None:
 
 @app.command
 def predict(run: RunFolder, *, data: str | None = None, objects: str | None = None, output: Path | None = None) -> None:
-    """What a trained run says of new data: forecasts past the end of a file, or class probabilities of objects.
+    """What a trained run says of new data: forecasts past the end of a file, or classes and numbers of objects.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def settings(task: str = "forecast", *, model: str | None = None) -> None:
     Parameters
     ----------
     task
-        forecast or classify.
+        forecast, classify, pretrain or finetune.
     model
         A name of `seqsci models`; by default the task's first.
     """

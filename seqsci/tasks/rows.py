@@ -48,9 +48,14 @@ class RowTask(SequenceTask):
         if frozen:
             self.network.language.requires_grad_(False)
 
-    def setup(self, stage: str) -> None:
-        """Weights to begin with: before the optimizer is made, and before a resume point is read."""
-        if self.initial is not None and self.trainer.ckpt_path is None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Everything comes from the resume point."""
+        super().on_load_checkpoint(checkpoint)
+        self.initial = None
+
+    def on_train_start(self) -> None:
+        """Weights to begin with, in place of the random ones."""
+        if self.initial is not None:
             self.initial(self.network)
 
     def train(self, mode: bool = True) -> RowTask:
@@ -79,8 +84,8 @@ class RowTask(SequenceTask):
         return self._sum / self._count
 
     def words(self, loss: float, seconds: float) -> str:
-        """A number's squared error as its root, in the units of the column."""
-        return f"{loss:.4f}" if self.kind == "classes" else f"RMSE {math.sqrt(loss) * self.scale:.4g}"
+        """A number's squared error, and its root in the units of the column."""
+        return f"{loss:.4f}" if self.kind == "classes" else f"{loss:.4f} (RMSE {math.sqrt(loss) * self.scale:.4g})"
 
     def _losses_of(self, batch: TokenBatch) -> Tensor:
         assert batch.label is not None

@@ -252,6 +252,11 @@ def test_impossible_labels() -> None:
             proteins.load(pl.DataFrame({"sequence": ["MKV"] * len(values), "y": values}), label="y")
 
 
+def test_columns_that_polars_takes_for_patterns(write: Write) -> None:
+    records, _ = proteins.load(write("t.csv", "sequence,*,^y$,, sequence\nMKV,1,2,3,4\n"))
+    assert records.frame.columns == ["id", "sequence", "column 2", "column 3", "column 4", "sequence.2", "file"]
+
+
 def test_variants_of_one_protein(write: Write) -> None:
     path = write("scan.csv", "mutant,y\nM5A,1.5\nK6R,2\nV7A:M5A,3\nWT,0\n")
     scan, _ = proteins.deep_scan(path, label="y")

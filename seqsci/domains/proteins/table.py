@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,8 +101,9 @@ def from_frame(frame: pl.DataFrame, origin: str, name: str, columns: Mapping[str
 
 
 def _names(columns: Sequence[str]) -> list[str]:
-    """Names in one line, none empty and no two alike."""
-    lines = [" ".join(name.split("\n")).strip() or f"column {i}" for i, name in enumerate(columns, 1)]
+    """Names in one line, none empty and no two alike; nor `*` and `^...$`, which polars takes for patterns."""
+    lines = [" ".join(name.split("\n")).strip() for name in columns]
+    lines = [f"column {i}" if re.fullmatch(r"|\*|\^.*\$", line) else line for i, line in enumerate(lines, 1)]
     return unique(lines)[0]
 
 

@@ -70,7 +70,7 @@ def evaluate(
         "classes": _class_facts(prepared),
         "val": {**_main(model.val, prepared, "val"), "best_epoch": fitted.best_epoch, "best_loss": fitted.best_val},
         "temperature": model.facts["temperature"],
-        "test": {**_scores(model, prepared), **_intervals(model, recipe, prepared), "facts": model.facts},
+        "test": {**_scores(model, prepared), **_intervals(model, recipe, prepared)},
         "baselines": {name: _compare(model, other, recipe, prepared) for name, other in rivals.items()},
         "cost": {
             **fitted.cost,
