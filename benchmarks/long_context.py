@@ -29,7 +29,8 @@ from seqsci.models.hmt import HMTEncoder
 from seqsci.models.settings import BioXLSTMSettings, HMTSettings, TransformerSettings
 from seqsci.training.fit import peak_rss_mb
 
-SYMBOLS, LENGTH, TRAINED, TESTED = 18, 12, 3, (3, 8, 16, 64)
+FILLERS, LENGTH, TRAINED, TESTED = 22, 12, 3, (3, 8, 16, 64)
+SYMBOLS = 10 + FILLERS
 INNER: dict[str, Any] = {
     "transformer": TransformerSettings(width=32, heads=2, layers=2, feedforward=128),
     "bioxlstm": BioXLSTMSettings(width=32, heads=2, layers=2),
@@ -51,7 +52,7 @@ class Model(nn.Module):
 
 def rows(seed: int, count: int, segments: int) -> tuple[Tensor, Tensor]:
     """Tokens read and the one answer of each row."""
-    tokens, _ = passkey(seed, count, segments=segments, length=LENGTH)
+    tokens, _ = passkey(seed, count, segments=segments, length=LENGTH, fillers=FILLERS)
     return torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, -1])
 
 
