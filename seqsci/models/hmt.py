@@ -170,10 +170,10 @@ class HMT(nn.Module):
         pieces = Segments(mask, self.segment, borders, constant=self.fixed_length)
         memory, outs = self._empty(len(x)), []
         for n in range(pieces.count):
-            fresh = pieces.fresh(n)
-            memory = memory if fresh is None else self._renewed(memory, fresh)
             if self.truncate and n and n % self.truncate == 0:
                 memory = detached(memory)
+            fresh = pieces.fresh(n)
+            memory = memory if fresh is None else self._renewed(memory, fresh)
             arguments = (*pieces.take(x, n), memory, positions is not None)
             if self.checkpoint and torch.is_grad_enabled():
                 y, real, memory = recomputed(self._read, *arguments, use_reentrant=False)
@@ -195,8 +195,9 @@ class HMT(nn.Module):
     def advance(self, x: Tensor, state: State, positions: Tensor | None = None) -> tuple[Tensor, State]:
         """The next T steps of a stream, all real: (B, T, D) -> (B, T, D) and the state after them. Differentiable.
 
-        Any T: in pieces it equals the whole. Where the encoder is not causal, those states are given that are certain:
-        (B, T', D) of the segments that are complete now. Gradients are cut by the caller, with `detached`.
+        Any T: in pieces it equals the whole. What stands behind a row's end, at positions 0, is of no account. Where the
+        encoder is not causal, those states are given that are certain: (B, T', D) of the segments that are complete now.
+        Gradients are cut by the caller, with `detached`.
 
         Raises:
             SeqsciError: a record begins in some rows and not in others.
@@ -373,10 +374,13 @@ class HMT(nn.Module):
         """Where in a chunk records begin."""
         if positions is None or self.across:
             return []
-        begins = positions == 0
-        if not torch.equal(begins.any(0), begins.all(0)):
+        zero = positions == 0
+        # Zeros to the chunk's end, where other rows go on, are those of a row that has ended and is filled up.
+        ended = zero.flip(1).to(torch.uint8).cummin(1).values.flip(1).bool()
+        begins = (zero & ~ended).any(0) | zero.all(0)
+        if not bool(zero[:, begins].all()):
             raise SeqsciError("the rows of a stream must begin their records together; read them one by one")
-        places: list[int] = begins[0].nonzero().flatten().tolist()
+        places: list[int] = begins.nonzero().flatten().tolist()
         return places
 
 

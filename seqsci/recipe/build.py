@@ -156,6 +156,11 @@ class PretrainRecipe(Recipe):
                 "put train.objective to masked"
             )
         _require_causal(self.model, self.train.objective)
+        if self.data.sets and isinstance(self.model, HMTSettings) and not self.model.across:
+            raise SeqsciError(
+                "data.sets: a row then holds related records, and HMT begins each of them without memory of the "
+                "others; put model.across to true"
+            )
         _require_strands(self.data)
 
 

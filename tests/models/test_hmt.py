@@ -265,6 +265,13 @@ def test_in_pieces_of_any_size_it_is_the_whole(
             close(read(made, x, list(range(37)), positions), whole)
 
 
+def test_truncation_leaves_the_beginning_of_a_record_its_gradient() -> None:
+    made, x = around("transformer", truncate=1), inputs(2, 20, 16)
+    positions = torch.cat([torch.arange(8), torch.arange(12)]).expand(2, -1)
+    made(x, ones(2, 20), positions)[:, 8:16].sum().backward()
+    assert made.first.grad is not None and made.first.grad.abs().max() > 1e-6
+
+
 def test_a_stream_is_differentiable_and_can_be_cut() -> None:
     made, x = around("bioxlstm"), inputs(1, 30, 16).requires_grad_()
     y, _ = made.advance(x[:, 17:], made.advance(x[:, :17], made.initial_state(1))[1])
@@ -400,6 +407,13 @@ def test_a_record_begins_without_memory(name: str, carry: bool) -> None:
 
 def test_records_that_do_not_begin_together_cannot_be_streamed() -> None:
     made = around("transformer")
+    positions = torch.arange(24).expand(2, -1).clone()
+    positions[1, 13:] = 0  # the second row has ended
+    x, state = inputs(2, 24, 16), made.initial_state(2)
+    with torch.no_grad():
+        y, _ = made.advance(x, state, positions)
+        close(y[1, :13], made(x[1:, :13], ones(1, 13))[0])
+        close(y[0], made(x[:1], ones(1, 24))[0])
     with pytest.raises(SeqsciError, match="one by one"):
         made.advance(inputs(2, 4, 16), made.initial_state(2), torch.tensor([[0, 1, 2, 3], [0, 1, 0, 1]]))
 

@@ -108,6 +108,7 @@ def test_flags_reach_the_encoder_and_files_keep_it() -> None:
         ("model__summary", "40", r"model\.segment: 16 steps are fewer than the 40"),
         ("model__sensory", "20", r"model\.sensory: 20 steps are more than the 16"),
         ("model__carry_state", "true", r"model\.carry_state: .* 4 sensory steps"),
+        ("data__sets", "true", r"data\.sets: .* model\.across"),
         ("model__inject", "front", r"model\.inject: with front the first 8 of 16 steps .* front-leaks"),
     ],
 )

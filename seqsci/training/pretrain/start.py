@@ -37,7 +37,7 @@ def load_start(network: nn.Module, start: str, kind: str) -> None:
     own = network.state_dict()
     encoder: Any = network.encoder
     later = tuple(f"encoder.{name}" for name in getattr(encoder, "later", ()))
-    wrong = [name for name in own if name not in found and not name.startswith(later or "none")]
+    wrong = [name for name in own if name not in found and not name.startswith(later)]
     wrong += [name for name, tensor in found.items() if name not in own or own[name].shape != tensor.shape]
     if wrong:
         raise SeqsciError(
