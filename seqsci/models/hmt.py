@@ -195,9 +195,9 @@ class HMT(nn.Module):
     def advance(self, x: Tensor, state: State, positions: Tensor | None = None) -> tuple[Tensor, State]:
         """The next T steps of a stream, all real: (B, T, D) -> (B, T, D) and the state after them. Differentiable.
 
-        Any T: in pieces it equals the whole. What stands behind a row's end, at positions 0, is of no account. Where the
-        encoder is not causal, those states are given that are certain: (B, T', D) of the segments that are complete now.
-        Gradients are cut by the caller, with `detached`.
+        Any T: in pieces it equals the whole. What stands behind a row's end, at positions 0, is of no account. Where
+        the encoder is not causal, those states are given that are certain: (B, T', D) of the segments that are complete
+        now. Gradients are cut by the caller, with `detached`.
 
         Raises:
             SeqsciError: a record begins in some rows and not in others.
