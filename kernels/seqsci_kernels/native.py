@@ -1,9 +1,9 @@
 """Small C++ sources with a plain C interface, compiled once on the machine that runs them.
 
 A wheel carries the source. The first use compiles it for this processor into the user's cache, under a digest of
-source, shared headers, compiler, flags and processor; later uses load that file. Processes that start at once may both compile:
-each writes a file of its own and renames it, so that the cache never holds half a library. Where anything of this
-fails, the reason is kept and the caller takes its plain form.
+source, shared headers, compiler, flags and processor; later uses load that file. Processes that start at once may both
+compile: each writes a file of its own and renames it, so that the cache never holds half a library. Where anything of
+this fails, the reason is kept and the caller takes its plain form.
 
 Environment: CXX names the compiler, SEQSCI_KERNELS_CACHE the folder, SEQSCI_KERNELS_NATIVE=0 turns all of it off.
 """
