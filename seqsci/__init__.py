@@ -13,35 +13,46 @@ if TYPE_CHECKING:
     from seqsci.api import Result, classify, forecast, open_run, tune
     from seqsci.errors import SeqsciError
     from seqsci.estimators import Classifier, Forecaster
-    from seqsci.language import finetune, pretrain
+    from seqsci.language import finetune, import_published, pretrain
+    from seqsci.speech import Answer, embed, generate, score
 
 # Threads of a matrix product that wait for a core by spinning make a shared machine ten times slower.
 # OpenMP reads this when torch is first imported; a value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
+    "Answer": "seqsci.speech",
     "Classifier": "seqsci.estimators",
     "Forecaster": "seqsci.estimators",
     "Result": "seqsci.api",
     "classify": "seqsci.api",
     "finetune": "seqsci.language",
+    "embed": "seqsci.speech",
     "forecast": "seqsci.api",
+    "generate": "seqsci.speech",
+    "import_published": "seqsci.language",
     "open_run": "seqsci.api",
     "pretrain": "seqsci.language",
+    "score": "seqsci.speech",
     "tune": "seqsci.api",
     "SeqsciError": "seqsci.errors",
 }
 
 __all__ = [
+    "Answer",
     "Classifier",
     "Forecaster",
     "Result",
     "SeqsciError",
     "classify",
+    "embed",
     "finetune",
     "forecast",
+    "generate",
+    "import_published",
     "open_run",
     "pretrain",
+    "score",
     "tune",
 ]
 

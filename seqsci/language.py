@@ -91,3 +91,19 @@ def finetune(
     changes = {**{path: value for path, value in short.items() if value is not None}, **as_settings(settings)}
     resolved, _ = plan("finetune", data, model, recipe=recipe, settings=changes, seed=seed)
     return finish(start(resolved, runs, source), quiet=quiet)
+
+
+def import_published(path: str | Path, family: str, *, runs: str | Path = "runs") -> Result:
+    """A run folder with the weights of a published Bio-xLSTM, for `score`, `embed`, `generate` and `finetune`.
+
+    Args:
+        path: a folder with weights (safetensors or PyTorch) and their configuration, or the file of weights.
+        family: "dna", "dna-ps" or "prot".
+        runs: folder that the run folder is made in.
+
+    Raises:
+        SeqsciError: a family without a known vocabulary, or names and shapes that are not those of one.
+    """
+    from seqsci.training.language.published import import_published as made
+
+    return Result(made(Path(path), family, Path(runs)))

@@ -43,3 +43,44 @@ def check_report() -> Callable[[Any, Sequence[str]], str]:
         return page
 
     return check
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders of tiny pretrained runs by name, each trained when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def run(name: str) -> Path:
+        if name not in made:
+            made[name] = _pretrained(name, tmp_path_factory.mktemp("spoken"))
+        return made[name]
+
+    return run
+
+
+def _pretrained(name: str, folder: Path) -> Path:
+    import numpy as np
+
+    import seqsci
+    from seqsci.recipe import build
+
+    rng = np.random.default_rng(3)
+    texts = ["".join(rng.choice(list("ACGT"), rng.integers(5, 30), p=[0.4, 0.1, 0.2, 0.3])) for _ in range(120)]
+    settings: dict[str, Any] = {
+        "model.width": 16, "model.heads": 2, "model.layers": 2, "data.context": 32, "train.epochs": 2,
+        "train.batch": 16, "train.lr": 1e-2, "evaluate.baselines": [], "evaluate.resamples": 10,
+    }  # fmt: skip
+    own: dict[str, dict[str, Any]] = {
+        "dna": {},
+        "transformer": {},
+        "masked": {"train.objective": "masked", "model.direction": "both"},
+        "shared": {"train.objective": "masked", "model.direction": "both", "data.strands": "shared"},
+        "molecules": {"data.count": 150, "data.context": 64},
+    }
+    recipe = None
+    if name == "transformer":  # no shipped recipe has one
+        recipe = build({"task": "pretrain", "data": {"name": "demo-dna"}, "model": {"name": "transformer"}})
+    data = None if name == "molecules" else texts
+    domain = None if name == "molecules" else "genomics"
+    changes = {**settings, **own[name]}
+    return seqsci.pretrain(data, domain=domain, recipe=recipe, settings=changes, runs=folder, quiet=True).folder

@@ -110,19 +110,31 @@ def finish(run: Any) -> None:
 
 def show(result: Any) -> None:
     """The table of scores, the verdicts and where the report lies."""
-    from rich.console import Console
-    from rich.table import Table
-
     from seqsci.report import summary
 
     told = summary(result.metrics)
-    table = Table(title=told.title, title_justify="left")
-    for place, column in enumerate(told.columns):
+    _print(told.title, told.columns, told.rows, told.sentences)
+    print(f"report: {result.folder / 'report.html'}")
+
+
+def answer(said: Any) -> None:
+    """The short table of what a pretrained run has said, and where the whole lies."""
+    told = said.summary
+    _print(told["title"], told["columns"], told["rows"], told["sentences"])
+    print(f"table: {said.file}" if said.report is None else f"report: {said.report}")
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], sentences: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
-    for row in told.rows:
-        table.add_row(*row)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
-    for sentence in told.sentences:
-        console.print(sentence, highlight=False)
-    print(f"report: {result.folder / 'report.html'}")
+    for sentence in sentences:
+        console.print(sentence, highlight=False, markup=False)

@@ -51,16 +51,24 @@ class EpochOrder(Sampler[int]):
             padded, and the batches come in random order.
         fresh: number the items on from epoch to epoch (item i of epoch e is e count + i), for data that draw anew
             what stands in an item: such a draw can then be a function of the number alone.
+        most: items of an epoch, drawn anew for each; None for all.
     """
 
     def __init__(
-        self, count: int, seed: int, size: int = 1, lengths: Tensor | None = None, fresh: bool = False
+        self,
+        count: int,
+        seed: int,
+        size: int = 1,
+        lengths: Tensor | None = None,
+        fresh: bool = False,
+        most: int | None = None,
     ) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
         self.size, self.lengths, self.fresh = size, lengths, fresh
+        self.taken = count if most is None else min(most, count)
 
     def __len__(self) -> int:
-        return self.count
+        return self.taken
 
     def __iter__(self) -> Walk:
         return Walk(self, self.epoch)
@@ -70,17 +78,17 @@ class EpochOrder(Sampler[int]):
         self.epoch = epoch
 
     def permutation(self, epoch: int) -> Tensor:
-        """(count,) the order of an epoch."""
+        """(count,) the order of an epoch, or (most,)."""
         return self._shuffled(epoch) + (epoch * self.count if self.fresh else 0)
 
     def _shuffled(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-        order = torch.randperm(self.count, generator=generator)
+        order = torch.randperm(self.count, generator=generator)[: self.taken]
         if self.lengths is None:
             return order
         parts = torch.split(order, self.size * MIXED)
         order = torch.cat([part[self.lengths[part].argsort(stable=True)] for part in parts])
-        full = self.count // self.size
+        full = len(order) // self.size
         batches = order[: full * self.size].view(full, self.size)
         # The batch that is not full stays the last one.
         shuffled = batches[torch.randperm(full, generator=generator)]
@@ -88,11 +96,17 @@ class EpochOrder(Sampler[int]):
 
 
 def loader(
-    data: Dataset[Any], size: int, *, seed: int | None = None, lengths: Tensor | None = None, fresh: bool = False
+    data: Dataset[Any],
+    size: int,
+    *,
+    seed: int | None = None,
+    lengths: Tensor | None = None,
+    fresh: bool = False,
+    most: int | None = None,
 ) -> StatefulDataLoader[Any]:
     """Batches of `size`, in the order of `EpochOrder` when a seed is given, else as they are; none is dropped."""
     count = len(data)  # type: ignore[arg-type] # torch's Dataset does not declare it
-    sampler = None if seed is None else EpochOrder(count, seed, size, lengths, fresh)
+    sampler = None if seed is None else EpochOrder(count, seed, size, lengths, fresh, most)
     return StatefulDataLoader(data, batch_size=size, sampler=sampler, collate_fn=_as_is)
 
 

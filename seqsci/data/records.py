@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -112,8 +113,13 @@ class Records:
 
     def text(self, row: int, start: int = 0, stop: int | None = None) -> str:
         """Letters of a record from `start` to `stop`."""
-        whole: str = self.frame["sequence"][row]
-        return whole[start:stop]
+        return self._texts[row][start:stop]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """All sequences as Python has them: to take one out of the frame copies it whole."""
+        texts: list[str] = self.frame["sequence"].to_list()
+        return texts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""Files of published weights: tensors by their names, the configuration beside them, and what is wrong with either."""
+"""Files of published weights: tensors by their names, and what the configuration beside them says of how they are
+read."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import yaml
@@ -20,6 +22,8 @@ from seqsci.errors import SeqsciError
 
 CONFIGURATIONS = ("model_config.json", "config.json", "config.yaml")
 """Names of a configuration, the first that is there is read."""
+THETA = 5e5
+"""Of the rotary positions of DNA-xLSTM and Prot-xLSTM."""
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -67,6 +71,15 @@ class Configuration:
         return SeqsciError(
             f"{self.where}: '{key}' is {value!r}, and these blocks know {known} alone; such weights cannot be taken"
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What shapes do not tell."""
+
+    direction: Literal["forward", "both"] = "forward"
+    rotary: float = 0.0
+    rotary_over: Literal["head", "width"] = "head"
 
 
 class Weights:
@@ -182,8 +195,8 @@ def _of_file(file: Path) -> dict[str, Tensor]:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
         raise SeqsciError(
-            f"{file}: holds more than tensors, which could be a program and is not opened; write its state dict alone, "
-            f"with the code that made it, by torch.save or safetensors"
+            f"{file}: is damaged, or holds more than tensors, which could be a program and is not opened; write its "
+            f"state dict alone, with the code that made it, by torch.save or safetensors"
         ) from problem
     except (SafetensorError, RuntimeError, EOFError, zipfile.BadZipFile) as problem:
         raise SeqsciError(f"{file}: is no file of weights ({problem}); download it again") from problem
@@ -212,3 +225,39 @@ def read_configuration(path: Path) -> Configuration:
             raise SeqsciError(f"{file}: holds no keys; correct it, or take it away")
         return Configuration(str(file), found)
     return Configuration(str(folder), {}, found=False)
+
+
+def _dna(configuration: Configuration) -> Reading:
+    """Of model_config.json, as DNA-xLSTM's training writes it."""
+    configuration = configuration.within("model").within("config")
+    both, turned = configuration.needed("bidirectional"), configuration.needed("m_position_embeddings")
+    for key in ("bidirectional_alternating", "m_backend_bidirectional", "s_position_embeddings"):
+        configuration.require(key, False)
+    for key in ("m_conv1d_causal", "s_conv1d_causal"):
+        configuration.require(key, True)
+    return Reading(direction="both" if both else "forward", rotary=THETA if turned else 0.0)
+
+
+def _prot(configuration: Configuration) -> Reading:
+    """Of config.json, as Prot-xLSTM's save_pretrained writes it; without one that of its published configuration."""
+    if not configuration.found:
+        return Reading(rotary=THETA, rotary_over="width")
+    kind = configuration.get("position_embeddings", "none")
+    if kind not in ("none", "rot_1d"):
+        raise configuration.refusal("position_embeddings", kind, "'none' or 'rot_1d'")
+    theta = float(configuration.get("rope_base_frequency", 10_000))  # type: ignore[arg-type]
+    return Reading(rotary=theta if kind == "rot_1d" else 0.0, rotary_over="width")
+
+
+def _plain(configuration: Configuration) -> Reading:
+    return Reading()
+
+
+READINGS: dict[str, Callable[[Configuration], Reading]] = {
+    "dna": _dna,
+    "dna-ps": _dna,
+    "prot": _prot,
+    "chem": _plain,
+    "xlstm": _plain,
+}
+"""How the v1 families are read, from what stands beside their weights."""

@@ -76,8 +76,13 @@ class LanguageNetwork(nn.Module):
     def advance(self, tokens: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Of an encoder that streams: (B, T) the next tokens and their positions -> (B, T, V) float32 logits of what
         follows each, and the state after them."""
-        states, state = self.encoder.advance(self.embed(tokens, positions), state, positions)
+        states, state = self.read(tokens, positions, state)
         return self.head(states).float(), state
+
+    def read(self, tokens: Tensor, positions: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """As `advance`, but (B, T, D) what the encoder makes of each token."""
+        after: tuple[Tensor, Any] = self.encoder.advance(self.embed(tokens, positions), state, positions)
+        return after
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """(B, L) and (B, L) -> (B, L, D)."""

@@ -59,6 +59,8 @@ class PretrainTrain(Train):
     with some spans moved to the end, so that a gap can be filled (proteins)."""
     epochs: Positive = 10
     """Passes over the training rows, at most."""
+    rows: Positive | None = None
+    """Training rows of an epoch, drawn anew for each; all when not given. For genomes that one epoch need not pass."""
     batch: Positive = 32
     """Rows per step."""
     lr: Rate = 2e-3

@@ -23,10 +23,10 @@ def build_page(
 
     Args:
         run: the run folder.
-        room: folder of the page's template below this one.
+        room: folder of the page's template below this one, or the template itself.
         pictures: file name -> what draws it from the material.
         material: what the run folder holds; `run` in the template.
-        facts: further names of the template.
+        facts: further names of the template; `recipe`: the text of it, where it does not lie in the folder.
     """
     drawn = {}
     for name, function in pictures.items():
@@ -44,8 +44,9 @@ def build_page(
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters.update(figures=figure_text, fixed=fixed_text, interval=interval_text)
-    page = pages.get_template(f"{room}/report.html.j2").render(
-        run=material, pictures=drawn, recipe=(run.folder / "recipe.yaml").read_text(encoding="utf-8"), **facts
-    )
+    if "recipe" not in facts:
+        facts["recipe"] = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
+    template = pages.get_template(room if room.endswith(".j2") else f"{room}/report.html.j2")
+    page = template.render(run=material, pictures=drawn, **facts)
     run.write("report.html", page)
     return run.folder / "report.html"

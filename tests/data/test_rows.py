@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqsci.data.loaders import EpochOrder
 from seqsci.data.records import BEGIN, END, MASK, PAD, SEPARATOR, SPECIALS, Letters, Parts, Records
 from seqsci.data.rows import Row, ask_hidden, ask_next
 from seqsci.errors import SeqsciError
@@ -74,3 +75,12 @@ def test_a_record_keeps_its_letters_and_its_lengths():
     assert records.text(0, 1, 3) == "CG"
     parts = Parts.whole(records, ["train", "test"])
     assert parts.frame.rows() == [(0, 0, 4, "train"), (1, 0, 2, "test")]
+
+
+def test_an_epoch_of_some_rows_draws_them_anew():
+    order = EpochOrder(100, seed=3, size=4, fresh=True, most=10)
+    first, second = order.permutation(0), order.permutation(1)
+    assert len(order) == len(first) == len(second) == 10
+    assert first.max() < 100 <= second.min()
+    assert set((second - 100).tolist()) != set(first.tolist())
+    assert order.permutation(0).tolist() == first.tolist()

@@ -181,6 +181,12 @@ def test_a_table_without_header_and_padded(write: Write) -> None:
     assert texts(write("list.txt", "ACGTACGT\nGGGGCCCC\n")) == ["ACGTACGT", "GGGGCCCC"]
 
 
+def test_columns_of_odd_names(write: Write) -> None:
+    one = write("a.csv", "*,seq,^s.*$\n1,ACGT,x\n2,GGCC,y\n")
+    records, _ = load(f"{one},{one}")
+    assert records.frame.columns == ["id", "sequence", "*", "^s.*$"] and records.frame["*"].to_list() == ["1", "2"] * 2
+
+
 def test_labels_are_classes_or_numbers() -> None:
     def kind(values: list[object]) -> pl.DataType:
         frame = pl.DataFrame({"seq": ["A"] * len(values), "y": values})
@@ -212,9 +218,11 @@ def test_own_splits_and_groups(write: Write) -> None:
         ("id,text\na,hello\n", {}, "no column looks like DNA; name it with data.columns, such as sequence=id"),
         ("p,q\nACGTACGTE,ACGTACGTE\nACGTACGT,ACGTACGT\n", {}, "no column looks like DNA"),
         ("seq,seq\nA,C\n", {}, "two columns are called 'seq'"),
+        ('"id,x\na",seq\nb,ACGT\n', {}, "a quotation mark in the header is not closed"),
         ("id,seq\na,ACGT,x\n", {}, "is not a table"),
         ("id,seq\n", {}, "there are no records"),
         ("\n", {}, "the file is empty"),
+        (", ,\n,,\n", {}, "all fields are blank"),
         ("a\0b", {}, "neither text nor Parquet"),
         ("PAR1 and so on", {}, "no whole Parquet file"),
     ],

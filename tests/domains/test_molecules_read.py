@@ -1,19 +1,24 @@
 """Molecules from files of every format, tables and lists; and what is refused, with its place."""
 
 import gzip
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 from rdkit import Chem
 
+from seqsci import catalog
 from seqsci.data.opened import opened
-from seqsci.domains.molecules import load, simulate, suits
+from seqsci.data.records import BEGIN, SEPARATOR
+from seqsci.domains.molecules import TOKENIZER, load, simulate, suits
+from seqsci.domains.molecules.read import read
 from seqsci.errors import SeqsciError
 
 SMI = "# made by hand\nCCO ethanol\n\nC[N+](C)(C)C.[Cl-]\nc1ccccc1\tbenzene ring\r\nF/C=C\\F\n"
@@ -161,6 +166,7 @@ def test_a_word_among_numbers_is_told() -> None:
         ("C(C)(C)(C)(C)C", "Explicit valence for atom # 0 C, 5, is greater than permitted"),
         ("c1cccc1", "Can't kekulize mol"),
         ("C==C", "not the grammar of SMILES"),
+        ("C[C@@H999]C", "no such chemistry"),
         ("", "there is no SMILES"),
     ],
 )
@@ -267,3 +273,58 @@ def test_the_demo_is_called_simulated() -> None:
     assert records.frame["sequence"].to_list() == simulate(2, 30)["smiles"].to_list()
     assert set(records.frame["label"]) == {"0", "1"} and records.frame["group"].null_count() == 0
     assert load("demo-molecules", count=30, label="logp")[0].frame["label"].dtype == pl.Float64
+
+
+def test_a_line_that_holds_a_set_loses_nobody(tmp_path: Path) -> None:
+    """Chem-xLSTM's permutation loses the molecule behind the last dot."""
+    path = write(tmp_path / "sets.txt", "CCO.C[N+](C)(C)C.[Cl-] drug 1.CCC\nF/C=C\\F.OCC\n")
+    rows = read(path, separator=".")
+    assert rows.frame["sequence"].to_list() == ["CCO", "C[N+](C)(C)C", "[Cl-]", "CCC", "F/C=C\\F", "OCC"]
+    assert rows.frame["group"].to_list() == ["1"] * 4 + ["2"] * 2
+    assert rows.frame["id"].to_list() == ["1-1", "1-2", "1-3", "1-4", "2-1", "2-2"]
+    assert "a salt or mixture cannot be told from neighbours" in rows.notes[0]
+
+
+def test_salts_cannot_break_a_set_of_ours() -> None:
+    """A set is joined by <separator>, which no molecule contains; in Chem-xLSTM's files it is the dot of a salt."""
+    frame = pl.DataFrame({"smiles": ["[Na+].[Cl-]", "CCO", "CC(=O)[O-].[K+].O"], "group": ["a", "a", "a"]})
+    texts = load(frame)[0].frame["sequence"].to_list()
+    row = np.concatenate([[BEGIN], *([*TOKENIZER.encode(text), SEPARATOR] for text in texts)])
+    pieces = np.split(row[1:], np.flatnonzero(row[1:] == SEPARATOR) + 1)
+    assert [TOKENIZER.decode(piece[:-1]) for piece in pieces if len(piece)] == texts
+
+
+CARD = """
+name = "mine"
+title = "t"
+domain = "molecules"
+description = "d"
+licence = "l"
+instructions = "ask the owner"
+[written]
+label = ["class"]
+invalid = "skip"
+"""
+
+
+def test_a_card_gives_files_their_split_and_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = CARD
+    for name, content, more in (
+        ("good.smi", "CCO\nC1\n", 'label = "good"\nsplit = "train"\n'),
+        ("bad.smi", "CCN\n", 'label = "bad"\nsplit = "test"\n'),
+    ):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        write(tmp_path / "data" / name, content)
+        sha = hashlib.sha256(content.encode()).hexdigest()
+        text += f'[[files]]\nname = "{name}"\nsha256 = "{sha}"\nrole = "records"\n{more}'
+    (tmp_path / "datasets").mkdir()
+    write(tmp_path / "datasets" / "mine.toml", text)
+    monkeypatch.setattr(catalog, "folder", lambda kind: tmp_path / kind)
+    monkeypatch.setenv("SEQSCI_DATA", str(tmp_path / "data"))
+    records, facts = load("mine")
+    assert records.frame.select("sequence", "label", "split").rows() == [
+        ("CCO", "good", "train"),
+        ("CCN", "bad", "test"),
+    ]
+    assert "good.smi: 1 without a valid SMILES left out" in records.notes[0]
+    assert facts["card"] == "mine" and facts["path"].endswith("bad.smi")

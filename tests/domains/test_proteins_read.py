@@ -1,6 +1,7 @@
 """Protein files: what is read of real ones, what is changed and told, and what is refused."""
 
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def test_fasta(write: Write) -> None:
     [
         ("a.fasta", ">x\nMKV\n>y\nMK*V\n", "a.fasta, record 2 (y), position 3: a stop '*' inside the sequence"),
         ("a.fasta", ">x\nMK-V\n>y\nMKV\n", "record 1 (x), position 3: a gap '-' in a sequence that is not read as"),
+        ("a.fasta", ">x\nmkßv\n", "record 1 (x), position 3: 'ß' is no amino acid"),
+        ("a.a3m", ">x\nMKßV\n", "record 1 (x), position 3: 'ß' is no amino acid"),
         ("a.fasta", ">x\nM1KV\n", "record 1 (x), position 2: '1' is no amino acid"),
         ("a.fasta", ">x\n>y\nMKV\n", "record 1 (x): has no residues"),
         ("a.fasta", ">x\n*\n", "record 1 (x): has no residues"),
@@ -103,6 +106,14 @@ def test_invalid_records_are_skipped_and_counted(write: Write) -> None:
         proteins.load(write("b.fasta", ">y\nM*V\n"), invalid="skip")
     with pytest.raises(SeqsciError, match="'drop' is neither refuse nor skip"):
         proteins.load(path, invalid="drop")  # type: ignore[arg-type]
+
+
+def test_a_zip_with_one_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "fam.a3m.zip", "w") as archive:
+        archive.writestr("fam.a3m", ">q\nMKV\n>h\nMaKV\n")
+    records, origin = proteins.load(tmp_path / "fam.a3m.zip")
+    assert records.frame["sequence"].to_list() == ["MKV", "MAKV"] and origin["name"] == "fam"
+    assert proteins.suits(tmp_path / "fam.a3m.zip") and proteins.alignment(tmp_path / "fam.a3m.zip").query == "MKV"
 
 
 def test_short_dna_is_told(write: Write) -> None:
@@ -214,15 +225,47 @@ def test_columns_labels_and_sources_are_checked(write: Write) -> None:
     assert proteins.load(["MKV", "MKA"])[0].frame["id"].to_list() == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "1.0", "0", ""], ["1", "1", "0", None]),
+        (["1.5", "2", "NA", "-1e3"], [1.5, 2.0, None, -1000.0]),
+        (["a", "1", "n/a", " a "], ["a", "1", None, "a"]),
+        ([str(i) for i in range(21)], [float(i) for i in range(21)]),
+        (["inf", "1", "2"], ["inf", "1", "2"]),
+    ],
+)
+def test_labels_are_classes_or_numbers(values: list[str], expected: list[object]) -> None:
+    frame = pl.DataFrame({"sequence": ["MKV"] * len(values), "y": values})
+    found = proteins.load(frame, label="y")[0].frame["label"]
+    assert found.to_list() == expected and found.dtype == (pl.Float64 if isinstance(expected[0], float) else pl.String)
+
+
+def test_impossible_labels() -> None:
+    numbers = [str(i / 7) for i in range(50)]
+    for values, part in (
+        ([*numbers, "high"], "record 51, column y: 'high' among measured numbers"),
+        ([*numbers, "inf"], "record 51, column y: 'inf' among measured numbers"),
+        (["", "NA"], "column y: there is no value in it"),
+    ):
+        with pytest.raises(SeqsciError, match=part):
+            proteins.load(pl.DataFrame({"sequence": ["MKV"] * len(values), "y": values}), label="y")
+
+
+def test_columns_that_polars_takes_for_patterns(write: Write) -> None:
+    records, _ = proteins.load(write("t.csv", "sequence,*,^y$,, sequence\nMKV,1,2,3,4\n"))
+    assert records.frame.columns == ["id", "sequence", "column 2", "column 3", "column 4", "sequence.2", "file"]
+
+
 def test_variants_of_one_protein(write: Write) -> None:
-    path = write("scan.csv", "mutant,y\nM5A,1\nK6R,2\nV7A:M5A,3\nWT,0\n")
+    path = write("scan.csv", "mutant,y\nM5A,1.5\nK6R,2\nV7A:M5A,3\nWT,0\n")
     scan, _ = proteins.deep_scan(path, label="y")
     assert scan.wild_type.frame["sequence"].to_list() == ["MKV"] and scan.first == 5
     assert scan.variants["sequence"].to_list() == ["AKV", "MRV", "AKA", "MKV"]
     assert scan.variants["position"].to_list() == [[0], [1], [0, 2], []]
     assert scan.variants["reference"].to_list() == [["M"], ["K"], ["M", "V"], []]
     assert scan.variants["alternative"].to_list() == [["A"], ["R"], ["A", "A"], []]
-    assert scan.variants["label"].to_list() == [1.0, 2.0, 3.0, 0.0]
+    assert scan.variants["label"].to_list() == [1.5, 2.0, 3.0, 0.0]
     whole = write("gym.csv", "mutant,mutated_sequence,DMS_score\nM1A,AKVW,1\nV3A,MKAW,2\n")
     scan, _ = proteins.deep_scan(whole, label="DMS_score")
     assert scan.wild_type.frame["sequence"].to_list() == ["MKVW"] and scan.first == 1
@@ -292,9 +335,13 @@ def test_real_sets(real_data: Path) -> None:
 def test_real_scan_determines_its_wild_type(real_data: Path) -> None:
     scan, _ = proteins.deep_scan("blat_ecolx")
     wild = scan.wild_type.frame["sequence"][0]
-    # The mature enzyme of UniProt P62593: residues 24 to 286.
+    # The mature enzyme of UniProt P62593, the sequence that ESM's example of this file is run with (offset 24).
+    assert wild == (
+        "HPETLVKVKDAEDQLGARVGYIELDLNSGKILESFRPEERFPMMSTFKVLLCGAVLSRVDAGQEQLGRRIHYSQNDLVEYSPVTEKHLTDGMTVRELCSAA"
+        "ITMSDNTAANLLLTTIGGPKELTAFLHNMGDHVTRLDRWEPELNEAIPNDERDTTMPAAMATTLRKLLTGELLTLASRQQLIDWMEADKVAGPLLRSALPAG"
+        "WFIADKSGAGERGSRGIIAALGPDGKPSRIVVIYTTGSQATMDERNRQIAEIGASLIKHW"
+    )
     assert (scan.first, len(wild), len(scan.variants)) == (24, 263, 4996)
-    assert wild.startswith("HPETLVKVKDAEDQLGARVGYIELDLNSGK") and wild.endswith("IAEIGASLIKHW")
     assert wild[68 - 24 : 72 - 24] == "STFK"  # S-x-x-K of the active serine, 70 in Ambler's numbers, 68 in UniProt's
     assert scan.variants["label"].null_count() == 0
     assert np.isclose(scan.variants.filter(pl.col("name") == "H24C")["label"][0], -0.418259925)

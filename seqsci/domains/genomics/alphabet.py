@@ -19,6 +19,7 @@ TOKENIZER = Letters(LETTERS, PAIRS)
 UNIT = "base"
 
 _COMPLEMENT = str.maketrans(PAIRS)
+_BASES, _KNOWN = BASES.encode(), LETTERS.encode() + b"U"
 _LOWER = bytes(range(ord("a"), ord("z") + 1))
 _AMBIGUOUS = LETTERS[len(BASES) + 1 :].encode()
 AMINO_ACIDS = frozenset("ACDEFGHIKLMNPQRSTVWYXBZJUO")
@@ -69,20 +70,26 @@ def cleaned(text: str, where: str, counts: Counts) -> str:
     Raises:
         SeqsciError: no letters, a gap, or another symbol, with its position from 1 and `where` in front.
     """
-    raw = text.encode("ascii", "replace")
-    upper = raw.upper()
-    foreign = upper.translate(None, delete=LETTERS.encode() + b"U")
-    if not raw:
+    if not text:
         raise SeqsciError(f"{where}: has no letters; remove it, or skip such records with data.invalid skip")
-    if foreign:
-        raise _refusal(text, upper.index(foreign[:1]), where)
-    uracil = upper.count(b"U")
+    raw = text.encode("ascii", "replace")
     counts.letters += len(raw)
-    counts.lower += len(raw) - len(raw.translate(None, delete=_LOWER))
+    rest = raw.translate(None, delete=_BASES)
+    if not rest:  # nearly always, and the fastest there is for a genome
+        return text
+    upper = rest.upper()
+    foreign = upper.translate(None, delete=_KNOWN)
+    if foreign:
+        counts.letters -= len(raw)
+        raise _refusal(text, raw.upper().index(foreign[:1]), where)
+    lower, uracil = len(rest) - len(rest.translate(None, delete=_LOWER)), upper.count(b"U")
+    counts.lower += lower
     counts.uracil += uracil
     counts.unknown += upper.count(b"N")
     counts.ambiguous += len(upper) - len(upper.translate(None, delete=_AMBIGUOUS))
-    return (upper.replace(b"U", b"T") if uracil else upper).decode()
+    if lower:
+        raw = raw.upper()
+    return (raw.replace(b"U", b"T") if uracil else raw).decode()
 
 
 def _refusal(text: str, at: int, where: str) -> SeqsciError:

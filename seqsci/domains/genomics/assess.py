@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
             **result,
             **dict.fromkeys(("gc", "unique", "novel", f"copied_{COPY}", "longest_copy", "longest_copy_most")),
         }
-    longest = longest_copies(valid, [*training, *(reverse_complement(text) for text in training)])
+    longest = longest_copies(valid, chain(training, map(reverse_complement, training)))
     times = Counter(valid)
     return {
         **result,

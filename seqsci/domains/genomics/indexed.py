@@ -174,7 +174,8 @@ def writable(folder: Path) -> bool:
 
 def _index(path: Path) -> Path:
     beside = path.with_name(path.name + ".fai")
-    fresh = beside.exists() and beside.stat().st_mtime >= path.stat().st_mtime
+    needed = [beside, beside.with_suffix(".gzi")] if _is_gzip(path) else [beside]
+    fresh = all(one.exists() and one.stat().st_mtime >= path.stat().st_mtime for one in needed)
     return beside if fresh or writable(path.parent) else _private(path, ".fai")
 
 

@@ -227,7 +227,7 @@ def _records(frame: pl.DataFrame, notes: Sequence[str]) -> Records:
     if "label" in frame.columns:
         frame = frame.with_columns(typed(frame["label"]).alias("label"))
     ours = [name for name in Records.COLUMNS if name in frame.columns]
-    frame = frame.select(*ours, *(name for name in frame.columns if name not in ours))
+    frame = pl.DataFrame([frame[name] for name in [*ours, *(name for name in frame.columns if name not in ours)]])
     return Records(frame=frame, notes=(*notes, *said))
 
 

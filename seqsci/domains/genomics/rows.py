@@ -34,6 +34,7 @@ class Rows:
         Raises:
             SeqsciError: a letter that is none, unless such records are skipped.
         """
+        name = " ".join(name.split())  # a quoted field of a table may hold line ends
         named = f" ({name})" if name else ""
         where = f"{self.origin}, {self.unit} {number}{named}{f', column {column}' if column else ''}"
         try:

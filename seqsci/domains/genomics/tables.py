@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from seqsci.data.opened import opened, opened_bytes
+from seqsci.data.opened import opened, opened_bytes, unpacked
 from seqsci.domains.genomics.rows import Invalid, Rows
 from seqsci.errors import SeqsciError, nearest
 
@@ -30,7 +30,7 @@ CLASSES = 20
 LOOKED_AT = 20
 """Rows by which a column without a known name is recognised as DNA."""
 _DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]{8,}")
-_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 def read_table(
@@ -50,12 +50,18 @@ def read_table(
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    with opened_bytes(path) as raw:
-        data = raw.read()
+    """By Arrow: polars meets some damaged files with a panic, which prints to the user's terminal."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = unpacked(path)
     try:
-        return pl.read_parquet(io.BytesIO(data))
-    except _BROKEN as error:
+        table = pq.ParquetFile(io.BytesIO(data)).read()
+        table.validate(full=True)
+        frame = pl.DataFrame(table)
+    except (*_BROKEN, pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
         raise SeqsciError(f"{path.name}: is no whole Parquet file ({_first(error)}); write it again") from None
+    return frame
 
 
 def _text(path: Path) -> pl.DataFrame:
@@ -74,14 +80,19 @@ def _text(path: Path) -> pl.DataFrame:
     frame.columns = [f"column_{place}" for place in range(1, frame.width + 1)]
     frame = frame.with_columns(pl.all().str.strip_chars())
     frame = frame.filter(~pl.all_horizontal(pl.all().fill_null("") == ""))
-    head = [value or "" for value in frame.row(0)] if len(frame) else []
+    if frame.is_empty():
+        raise SeqsciError(f"{path.name}: all fields are blank; it needs rows with sequences")
+    head = [value or "" for value in frame.row(0)]
     if any(_DNA.fullmatch(value) for value in head):
         return frame
     names = [name or f"column_{place}" for place, name in enumerate(head, 1)]
+    if any("\n" in name for name in names):
+        raise SeqsciError(f"{path.name}: a quotation mark in the header is not closed; correct the header")
     again = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if again is not None:
         raise SeqsciError(f"{path.name}: two columns are called '{again}'; rename one")
-    return frame[1:].rename(dict(zip(frame.columns, names, strict=True)))
+    frame.columns = names
+    return frame[1:]
 
 
 def _first(error: BaseException) -> str:
@@ -123,10 +134,11 @@ def from_frame(
     if label is not None:
         extra.append(_as_text(kept, label, origin).replace("", None).alias("label"))
     used = {*found.values(), *([label] if label else []), *result.columns, *(one.name for one in extra)}
-    others = kept.select(name for name in kept.columns if name not in used and name not in ("group", "label", "split"))
+    used |= {"group", "label", "split"}
+    others = pl.DataFrame([one for one in kept if one.name not in used])  # select would take a column "*" for all
     notes = [f"{origin}: {ours} is column '{theirs}'" for ours, theirs in found.items() if ours != theirs]
     notes += [f"{origin}: column label is what can be predicted"] * own
-    if "split" in frame.columns and "split" not in used:
+    if "split" in frame.columns and "split" not in found.values():
         notes.append(f"{origin}: column split holds other words than train, val and test and is left out")
     return pl.concat([result, pl.DataFrame(extra), others], how="horizontal"), (*notes, *rows.notes())
 
@@ -187,7 +199,7 @@ def _splits(values: pl.Series, origin: str, column: str) -> pl.Series:
     for row, value in enumerate(plain, 1):
         if value not in SPLITS:
             raise SeqsciError(
-                f"{origin}, row {row}, column {column}: '{value}' is none of train, val, test; correct it"
+                f"{origin}, row {row}, column {column}: {value!r} is none of train, val, test; correct it"
             )
     return plain.replace_strict(SPLITS, return_dtype=pl.String).alias("split")
 

@@ -37,7 +37,10 @@ def quiet() -> Iterator[None]:
 
 def parse(text: str) -> Chem.Mol | None:
     """The molecule of a SMILES; None for an empty or invalid one. Call it inside `quiet`."""
-    return Chem.MolFromSmiles(text, PARSE) if _plain(text) else None
+    try:
+        return Chem.MolFromSmiles(text, PARSE) if _plain(text) else None
+    except RuntimeError:  # an invariant of RDKit that the text has broken
+        return None
 
 
 def _plain(text: str) -> bool:
@@ -61,7 +64,10 @@ def reason(text: str) -> str:
         found: Chem.Mol | None = Chem.MolFromSmiles(text, RAW)
         if found is None:
             return "a ring is not closed" if _open_ring(text) else "not the grammar of SMILES"
-        problems = Chem.DetectChemistryProblems(found)
+        try:
+            problems = Chem.DetectChemistryProblems(found)
+        except RuntimeError:  # what RDKit throws at [CH999]: it has not counted so many bonds
+            problems = ()
     return str(problems[0].Message()).rstrip(".\n") if problems else "no such chemistry"
 
 
@@ -100,8 +106,8 @@ def respell(text: str, generator: np.random.Generator) -> str:
         generator: decides on the spelling.
 
     Returns:
-        A valid SMILES with the canonical SMILES of `text`. Stereo that a few cages and metal complexes lose in some
-        spellings is noticed, and another one is tried; the text itself is given back where none is found.
+        A valid SMILES whose canonical SMILES is that of `text`: every spelling is read again before it is given, and
+        should it be another molecule to RDKit, the next is tried, and at last the text itself given back.
 
     Raises:
         SeqsciError: the text is no valid SMILES.

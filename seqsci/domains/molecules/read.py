@@ -158,7 +158,7 @@ def _csv(text: str, separator: str, origin: str) -> pl.DataFrame:
 
 
 def _parquet(raw: bytes, origin: str) -> pl.DataFrame:
-    """By Arrow, which answers a damaged file with an error where polars 2.1 panics."""
+    """By Arrow, which answers a damaged file with an error where polars 2.1 panics, but for damage to the names."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -168,6 +168,8 @@ def _parquet(raw: bytes, origin: str) -> pl.DataFrame:
         frame = pl.from_arrow(found)
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise SeqsciError(f"{origin}: cannot be read as Parquet ({_first_line(error)}); write it again") from None
+    except pl.exceptions.PanicException:
+        raise SeqsciError(f"{origin}: cannot be read as Parquet (damaged names); write it again") from None
     assert isinstance(frame, pl.DataFrame)  # a table gives a table
     return frame
 

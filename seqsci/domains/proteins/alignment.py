@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqsci.data.download import content
-from seqsci.domains.proteins.letters import RESIDUES
+from seqsci.data.opened import unpacked
+from seqsci.domains.proteins.letters import RESIDUES, shown, upper
 from seqsci.domains.proteins.read import A3M, TRACKS, decoded, match_columns, members, stockholm, suffix
 from seqsci.errors import SeqsciError
 
@@ -43,7 +43,7 @@ def alignment(path: str | Path) -> Alignment:
         SeqsciError: no alignment, or rows of different lengths.
     """
     path = Path(path)
-    text, _ = decoded(content(path), path.name)
+    text, _ = decoded(unpacked(path), path.name)
     if text.lstrip().startswith("# STOCKHOLM"):
         found = stockholm(text, path.name)[0][1]
     else:
@@ -61,11 +61,11 @@ def aligned(names: list[str], rows: list[str], origin: str) -> Alignment:
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise SeqsciError(
-                f"{origin}, record {number} ({names[number - 1]}): {len(row)} columns where the query has "
+                f"{origin}, record {number} ({shown(names[number - 1])}): {len(row)} columns where the query has "
                 f"{len(rows[0])}; align it again"
             )
     letters = np.array([np.frombuffer(row.encode("ascii", "replace"), dtype=np.uint8) for row in rows])
     if not letters.size or not np.any(match := np.array([letter not in "-." for letter in rows[0]])):
         raise SeqsciError(f"{origin}: the first record, the query, has no residue; check the file")
     query = "".join(letter for letter in rows[0] if letter not in "-.")
-    return Alignment(names=tuple(names), rows=_CODES[np.minimum(letters[:, match], 127)], query=query.upper())
+    return Alignment(names=tuple(names), rows=_CODES[np.minimum(letters[:, match], 127)], query=upper(query))

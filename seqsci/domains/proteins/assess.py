@@ -18,9 +18,9 @@ RESAMPLES = 1000
 """Bootstrap samples of an interval."""
 ALIGNED = 300
 """Generated proteins that are aligned at most, drawn at random."""
-CANDIDATES = 3
+CANDIDATES = 5
 """Training proteins that each is aligned with: those that share most stretches of `SEED` residues with it."""
-SEED = 4
+SEED = 3
 NEAR = 0.9
 """Identity from which a generated protein is a near copy."""
 ALPHABET = frozenset(RESIDUES + OTHERS)

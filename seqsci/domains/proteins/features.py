@@ -40,7 +40,7 @@ def features(texts: Sequence[str]) -> NDArray[np.float32]:
     codes = _landscape(texts)
     if codes is not None:
         return _one_hot(codes)
-    return np.array([_described(text) for text in texts], dtype=np.float32).reshape(len(texts), -1)
+    return np.array([_described(text) for text in texts], dtype=np.float32).reshape(len(texts), _WIDTH)
 
 
 def _landscape(texts: Sequence[str]) -> NDArray[np.uint8] | None:
@@ -64,6 +64,7 @@ def _one_hot(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
+_WIDTH = len(RESIDUES) + 1 + len(TRIAD) ** 3 + 5 + 1
 _PLACE = {letter: place for place, letter in enumerate(RESIDUES + OTHERS)}
 _CLASS = np.array([next((i for i, group in enumerate(TRIAD) if letter in group), -1) for letter in RESIDUES + OTHERS])
 _TABLE = np.array(

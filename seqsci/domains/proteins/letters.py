@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
 import polars as pl
@@ -23,6 +24,7 @@ NUCLEOTIDES = frozenset("ACGTUN")
 SURELY = 100
 """Letters after which a text of A C G T U N alone is taken for DNA: in proteins these are a third of the letters."""
 
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 _FOREIGN = re.compile(f"[^{RESIDUES}{OTHERS}]")
 
 
@@ -60,7 +62,7 @@ def checked(raw: Raw, invalid: Literal["refuse", "skip"]) -> tuple[pl.DataFrame,
         text, changes, problem = _read(given or "")
         problem = known or problem
         if problem:
-            sentence = f"{raw.origin}, {raw.unit} {number}{f' ({name})' if name else ''}{problem}"
+            sentence = f"{raw.origin}, {raw.unit} {number}{f' ({shown(name)})' if name else ''}{problem}"
             if invalid == "refuse":
                 raise SeqsciError(f"{sentence}, or leave such {raw.unit}s out with data.invalid skip")
             first = first or sentence
@@ -89,10 +91,21 @@ def _read(given: str) -> tuple[str, list[str], str]:
     if not text:
         return "", [], ": has no residues; give its sequence"
     if not text.isupper():
-        text = text.upper()
+        text = upper(text)
         changes.append("had lower-case letters (soft masking), read as upper case")
     wrong = _FOREIGN.search(text)
     return text, changes, _wrong(wrong[0], wrong.start() + 1) if wrong else ""
+
+
+def shown(text: str) -> str:
+    """Text of a user in one line of a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+def upper(text: str) -> str:
+    """Upper case of the letters a to z only; str.upper makes residues of others (SS of ß)."""
+    return text.translate(_UPPER)
 
 
 def _wrong(letter: str, position: int) -> str:
@@ -103,7 +116,7 @@ def _wrong(letter: str, position: int) -> str:
             f", position {position}: a gap '{letter}' in a sequence that is not read as an alignment; call a file of "
             "aligned sequences .a3m, .afa or .sto, or take the gaps out"
         )
-    return f", position {position}: '{letter}' is no amino acid; correct it"
+    return f", position {position}: {letter!r} is no amino acid; correct it"
 
 
 def refuse_dna(texts: Sequence[str], origin: str) -> tuple[str, ...]:

@@ -14,14 +14,12 @@ from seqsci import catalog
 from seqsci.catalog import Card, Written
 from seqsci.data.download import digest, fingerprint, locate_all
 from seqsci.data.records import Records
+from seqsci.domains.proteins.labels import typed
 from seqsci.domains.proteins.letters import Raw, checked, refuse_dna, unique
 from seqsci.domains.proteins.read import read, stem
 from seqsci.domains.proteins.simulate import simulate
 from seqsci.domains.proteins.table import as_polars, from_frame
 from seqsci.errors import SeqsciError, nearest
-
-MISSING = ("", "na", "nan", "null", "none", "?")
-"""What a table writes for a label that nobody knows, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +41,17 @@ def load(
 ) -> tuple[Records, dict[str, Any]]:
     """Records of a data set by name, of files, of a table, or of texts.
 
-    Files are FASTA, A3M, aligned FASTA, Stockholm (see `read`) or tables (see `table`), each plain or .gz. The members
-    of an alignment are a `group` of its name, in file order, the query first; alignments of one query are one group.
-    A table without sequences may have variants such as A24G of one protein that they spell out themselves.
+    Files are FASTA, A3M, aligned FASTA, Stockholm (see `read`) or tables (see `table`), each plain, .gz, or .zip with
+    one member. The members of an alignment are a `group` of its name, in file order, the query first; alignments of
+    one query are one group. A table without sequences may have variants such as A24G of one protein that they spell
+    out themselves.
 
     Args:
         source: name of a data set, path of a file (several with commas between, or a list of Path), a polars, pandas
             or Arrow table, or a list of texts.
         columns: of a table, our name (id, sequence, group, split, mutant) to its own.
-        label: column to predict; "file" is the name of the file that a record is from, "group" its alignment. Where
-            all values are numbers it is Float64, else classes. None: the data set's usual one, else a column "label".
+        label: column to predict; "file" is the name of the file that a record is from, "group" its alignment.
+            `labels.typed` tells classes from measured numbers. None: the data set's usual one, else a column "label".
         invalid: what happens to a record that is no protein: refuse the file, or skip it and count it.
         count: records of a simulated set.
         seed: of a simulated set.
@@ -210,18 +209,10 @@ def _labelled(frame: pl.DataFrame, label: str | None, name: str) -> tuple[pl.Dat
     if chosen not in frame.columns:
         known = [column for column in frame.columns if column not in ("sequence", "split")]
         raise SeqsciError(f"{name}: there is no column '{chosen}' for label{nearest(chosen, known)}")
-    given = frame[chosen].cast(pl.String, strict=False).str.strip_chars().alias("label")
-    unknown = given.str.to_lowercase().is_in(MISSING).fill_null(True)
-    given = given.set(unknown, None)
-    if given.null_count() == len(given):
-        raise SeqsciError(f"{name}, column {chosen}: there is no value in it; name another with label")
-    numbers = given.cast(pl.Float64, strict=False)
-    numeric = numbers.null_count() == given.null_count() and bool(numbers.drop_nulls().is_finite().all())
-    values = numbers if numeric else given
-    kind = "a number" if numeric else f"{given.drop_nulls().n_unique()} classes"
+    values, kind = typed(frame[chosen], name)
     notes = [f"{name}: the label is column {chosen}, {kind}"]
-    if given.null_count():
-        notes.append(f"{name}: {given.null_count()} records have no label")
+    if values.null_count():
+        notes.append(f"{name}: {values.null_count()} records have no label")
     frame = frame.with_columns(values.alias("label"))
     first = [column for column in Records.COLUMNS if column in frame.columns]
     return frame.select(*first, *(column for column in frame.columns if column not in first)), notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from seqsci.domains.proteins.letters import OTHERS, RESIDUES
+from seqsci.domains.proteins.letters import OTHERS, RESIDUES, shown
 from seqsci.errors import SeqsciError
 
 MUTANT = re.compile(f"([{RESIDUES}{OTHERS}])([0-9]{{1,6}})([{RESIDUES}{OTHERS}*])")
@@ -38,8 +38,8 @@ def wild_type(variants: Sequence[str], origin: str) -> tuple[str, int]:
         for position, reference, _ in substitutions(variant) or []:
             if letters.setdefault(position, reference) != reference:
                 raise SeqsciError(
-                    f"{origin}, row {row}: '{variant}' has {reference} at position {position} where an earlier row has "
-                    f"{letters[position]}; the variants must be of one protein"
+                    f"{origin}, row {row}: '{shown(variant)}' has {reference} at position {position} where an earlier "
+                    f"row has {letters[position]}; the variants must be of one protein"
                 )
     if not letters:
         raise SeqsciError(f"{origin}: no variant is written as A24G; give whole sequences (data.columns.sequence)")

@@ -16,8 +16,8 @@ import polars as pl
 from Bio import AlignIO
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from seqsci.data.download import content
-from seqsci.domains.proteins.letters import Raw
+from seqsci.data.opened import unpacked
+from seqsci.domains.proteins.letters import Raw, shown, upper
 from seqsci.domains.proteins.table import PARQUET, read_table
 from seqsci.errors import SeqsciError
 
@@ -33,27 +33,31 @@ Member = tuple[str, str, str]
 
 
 def stem(path: Path) -> str:
-    """Name of a file without folder, .gz and its last ending."""
-    return Path(path.name.removesuffix(".gz")).stem
+    """Name of a file without folder, .gz or .zip, and its last ending."""
+    return Path(_plain(path.name)).stem
 
 
 def suffix(path: Path) -> str:
-    """Ending of a file's name in lower case, without .gz."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    """Ending of a file's name in lower case, without .gz or .zip."""
+    return Path(_plain(path.name.lower())).suffix
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".zip")
 
 
 def read(path: Path, columns: Mapping[str, str] | None = None, *, insertions: bool = True) -> list[Raw]:
     """What a file says, an item per alignment, or one for all of it.
 
     Args:
-        path: of a file, which may be gzip-compressed.
+        path: of a file, plain, .gz, or .zip with one member.
         columns: of a table, our name to the table's.
         insertions: of A3M files, whether the lower-case letters of a member stay (as upper-case residues).
 
     Raises:
         SeqsciError: not readable, or nothing of what is known here.
     """
-    data = content(path)
+    data = unpacked(path)
     if not data.strip():
         raise SeqsciError(f"{path.name}: the file is empty; check it")
     if data.startswith(PARQUET):
@@ -124,14 +128,15 @@ def _fasta(text: str, path: Path, insertions: bool) -> Raw:
     gapped = any("-" in sequence or "." in sequence for _, _, sequence in found)
     if suffix(path) in ALIGNED and len(lengths) > 1:
         long = next(i for i, one in enumerate(found, 1) if len(one[2]) != len(found[0][2]))
+        name, _, sequence = found[long - 1]
         raise SeqsciError(
-            f"{path.name}, record {long} ({found[long - 1][0]}): {len(found[long - 1][2])} columns where the first has "
+            f"{path.name}, record {long} ({shown(name)}): {len(sequence)} columns where the first has "
             f"{len(found[0][2])}; align it, or call a file of sequences .fasta"
         )
     if suffix(path) in ALIGNED or (gapped and len(lengths) == 1 and len(found) > 1):
         known = suffix(path) in ALIGNED
         why = () if known else (f"{path.name}: records of one length with gaps, read as an alignment",)
-        aligned = [(name, rest, sequence.upper()) for name, rest, sequence in found]
+        aligned = [(name, rest, upper(sequence)) for name, rest, sequence in found]
         return _family(aligned, path.name, stem(path), [""] * len(found), why)
     return Raw(origin=path.name, unit="record", frame=_frame(found, [""] * len(found)))
 
@@ -153,8 +158,8 @@ def a3m(found: Sequence[Member], origin: str, name: str, insertions: bool = True
         kept = [(one, rest, match_columns(sequence)) for one, rest, sequence in kept]
     if kept and kept[0][0].endswith("_consensus"):
         notes.append(f"{origin}: the query is a consensus, by its name, and no protein that exists")
-    upper = [(one, rest, sequence.upper()) for one, rest, sequence in kept]
-    return _family(upper, origin, name, problems, notes)
+    capital = [(one, rest, upper(sequence)) for one, rest, sequence in kept]
+    return _family(capital, origin, name, problems, notes)
 
 
 def match_columns(text: str) -> str:
@@ -166,8 +171,8 @@ def _stockholm(text: str, path: Path) -> list[Raw]:
     out = []
     for number, (identity, found) in enumerate(stockholm(text, path.name), 1):
         name = identity or (stem(path) if number == 1 else f"{stem(path)}-{number}")
-        upper = [(one, rest, sequence.upper()) for one, rest, sequence in found]
-        out.append(_family(upper, path.name, name, [""] * len(found), ()))
+        capital = [(one, rest, upper(sequence)) for one, rest, sequence in found]
+        out.append(_family(capital, path.name, name, [""] * len(found), ()))
     return out
 
 

@@ -74,9 +74,11 @@ def deep_scan(
         },
         schema=VARIANTS,
     )
-    measured = records.frame["label"] if "label" in records.frame.columns else pl.Series("label", [None] * len(texts))
-    if measured.dtype == pl.String:
+    given = records.frame["label"] if "label" in records.frame.columns else pl.Series("label", [None] * len(texts))
+    # Few whole numbers are read as names of classes; here they can only be measured.
+    measured = given.cast(pl.Float64, strict=False)
+    if measured.null_count() > given.null_count():
         raise SeqsciError(f"{name}: the label has text in it; name a column of measured numbers with label")
-    variants = variants.with_columns(records.frame["sequence"], measured.cast(pl.Float64))
+    variants = variants.with_columns(records.frame["sequence"], measured)
     record = Records(frame=pl.DataFrame({"id": [identity], "sequence": [wild]}), notes=records.notes)
     return Scan(wild_type=record, first=first, variants=variants), origin

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from pathlib import Path
 
 import polars as pl
 
+from seqsci.data.opened import opened_bytes
 from seqsci.domains.proteins.letters import OTHERS, RESIDUES
 from seqsci.domains.proteins.mutants import MUTANT
 from seqsci.domains.proteins.read import A3M, FASTA, STOCKHOLM, suffix
@@ -36,17 +35,12 @@ def suits(path: Path) -> bool:
             return _table_suits(pl.scan_parquet(path, glob=False).head(20).collect())
         text = head.decode("utf-8-sig", "ignore").replace("\r\n", "\n").replace("\r", "\n")
         return _text_suits(text, suffix(path))
-    except (zlib.error, OSError, EOFError, ValueError, pl.exceptions.PolarsError):
+    except (Exception, pl.exceptions.PanicException):  # whatever a library finds wrong with a foreign file
         return False
 
 
 def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        start = file.read(2)
-        file.seek(0)
-        if start == b"\x1f\x8b":
-            with gzip.open(file) as inner:
-                return inner.read(PEEK)
+    with opened_bytes(path) as file:
         return file.read(PEEK)
 
 

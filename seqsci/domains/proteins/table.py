@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from seqsci.domains.proteins.letters import Raw
+from seqsci.domains.proteins.letters import Raw, shown, unique
 from seqsci.domains.proteins.mutants import MUTANT, spelled_out
 from seqsci.errors import SeqsciError, nearest
 
@@ -24,6 +25,8 @@ NAMES = {
     "mutant": ("mutant", "mutation", "mutations", "variant"),
 }
 """Our name of a column and what tables call it, in any case; the first that is there counts."""
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+"""What polars raises for a file that is none of its tables; it panics at some damaged Parquet files."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
@@ -40,7 +43,7 @@ def read_table(data: bytes, origin: str, name: str, columns: Mapping[str, str] |
             header = data.lstrip().split(b"\n", 1)[0]
             separator = max((b",", b"\t", b";"), key=header.count).decode()
             frame = pl.read_csv(io.BytesIO(data), separator=separator, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         detail = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SeqsciError(
             f"{origin}: neither FASTA, A3M, Stockholm nor a CSV or Parquet table ({detail}); check the file"
@@ -73,7 +76,7 @@ def from_frame(frame: pl.DataFrame, origin: str, name: str, columns: Mapping[str
     Raises:
         SeqsciError: a column that is not there, no sequences, or an unknown split.
     """
-    frame = frame.rename({old: old.strip() or f"column {i}" for i, old in enumerate(frame.columns, 1)}, strict=False)
+    frame = frame.rename(dict(zip(frame.columns, _names(frame.columns), strict=True)))
     if frame.is_empty():
         raise SeqsciError(f"{origin}: there are no rows; a table needs a header and rows below it")
     found = _found(frame, origin, dict(columns or {}))
@@ -97,6 +100,13 @@ def from_frame(frame: pl.DataFrame, origin: str, name: str, columns: Mapping[str
     return Raw(origin=origin, unit="row", frame=frame, notes=notes)
 
 
+def _names(columns: Sequence[str]) -> list[str]:
+    """Names in one line, none empty and no two alike; nor `*` and `^...$`, which polars takes for patterns."""
+    lines = [" ".join(name.split("\n")).strip() for name in columns]
+    lines = [f"column {i}" if re.fullmatch(r"|\*|\^.*\$", line) else line for i, line in enumerate(lines, 1)]
+    return unique(lines)[0]
+
+
 def _found(frame: pl.DataFrame, origin: str, columns: dict[str, str]) -> dict[str, str]:
     """Our name to the table's, for what is there."""
     for ours, theirs in columns.items():
@@ -110,10 +120,8 @@ def _found(frame: pl.DataFrame, origin: str, columns: dict[str, str]) -> dict[st
     found = {ours: next((lower[n] for n in names if n in lower), "") for ours, names in NAMES.items()}
     found = {ours: theirs for ours, theirs in {**found, **columns}.items() if theirs}
     if "sequence" not in found and not ("mutant" in found and _are_mutants(frame[found["mutant"]])):
-        raise SeqsciError(
-            f"{origin}: no column of protein sequences among {', '.join(frame.columns[:8])}; "
-            "name it with data.columns.sequence"
-        )
+        there = ", ".join(shown(column) for column in frame.columns[:8])
+        raise SeqsciError(f"{origin}: no column of protein sequences among {there}; name it with data.columns.sequence")
     return found
 
 
@@ -143,8 +151,8 @@ def _split(values: pl.Series, origin: str) -> pl.Series:
     for row, value in enumerate(values, 1):
         if value is None or value.strip().lower() not in SPLITS:
             raise SeqsciError(
-                f"{origin}, row {row}, column split: '{value or ''}' is none of train, val and test; correct it, or "
-                "leave the column unread with data.columns.split="
+                f"{origin}, row {row}, column split: '{shown(value or '')}' is none of train, val and test; correct "
+                "it, or leave the column unread with data.columns.split="
             )
         out.append(SPLITS[value.strip().lower()])
     return pl.Series("split", out, dtype=pl.String)

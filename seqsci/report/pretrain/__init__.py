@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from seqsci.errors import SeqsciError
 from seqsci.report import words
 from seqsci.report.page import build_page
 from seqsci.report.pretrain.pictures import PICTURES, Material
@@ -21,7 +22,15 @@ def verdicts(metrics: Metrics) -> list[str]:
 
 
 def score_table(metrics: Metrics) -> pl.DataFrame:
-    """`method, nats, bits, perplexity, difference, low, high`; the first three per token."""
+    """`method, nats, bits, perplexity, difference, low, high`; the first three per token.
+
+    Raises:
+        SeqsciError: the weights were imported, and nothing was scored.
+    """
+    if "published" in metrics:
+        raise SeqsciError(
+            "this run holds published weights; they were not trained or scored here, so there is nothing to report"
+        )
     rows = [(metrics["model"], *_units(metrics["test"]["nats"]), None, None, None)]
     for name, result in metrics["baselines"].items():
         rows.append((name, *_units(result["nats"]), result["difference"], *result["difference_interval"]))
@@ -63,6 +72,7 @@ def remarks(metrics: Metrics) -> list[str]:
 
 def build_report(run: Run, metrics: Metrics) -> Path:
     """Draw the pictures and write the page."""
+    scores = score_table(metrics).to_dicts()
     return build_page(
         run,
         "pretrain",
@@ -72,7 +82,7 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         data=metrics["data"],
         verdicts=verdicts(metrics),
         remarks=remarks(metrics),
-        scores=score_table(metrics).to_dicts(),
+        scores=scores,
         rows=_split_rows(metrics),
     )
 

@@ -195,4 +195,5 @@ class Written(Dataset[TokenBatch]):
             return Row.set(records, ended)
         from seqsci.domains.proteins.homologs import fill_in_the_middle
 
-        return Row.join([fill_in_the_middle(tokens, rng) for tokens in records], ended)
+        moved = [fill_in_the_middle(tokens, rng) for tokens in records]
+        return Row.join([(tokens, places + 1) for tokens, places in moved], ended)

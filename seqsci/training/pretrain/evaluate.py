@@ -71,8 +71,9 @@ def evaluate(
 def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None, **further: Any) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`: the log-likelihood of each record."""
     from seqsci.training.language.score import score
+    from seqsci.training.language.speaker import Speaker
 
-    return score(run, data, tell=tell)
+    return score(Speaker(run), data, tell=tell).table
 
 
 def _say(sentence: str, quiet: bool) -> None:
@@ -126,7 +127,9 @@ def composition(corpus: Corpus, split: str) -> dict[str, float]:
     """Share of each token among the first letters of a split, the commonest first."""
     tokenizer, left = corpus.science.TOKENIZER, MOST_LETTERS
     counts: Counter[str] = Counter()
-    for text in corpus.texts(split):
+    for record, start, stop in corpus.pieces(split):
+        # A token of several letters must not be cut; a genome need not be read whole.
+        text = corpus.records.text(record, start, min(stop, start + left) if start or stop > MOST_LETTERS else stop)
         tokens = tokenizer.encode(text)
         for token, n in enumerate(np.bincount(tokens, minlength=len(tokenizer.symbols))):
             if n and token >= len(SPECIALS):

@@ -11,6 +11,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from seqsci.data.batch import LanguageShape
 from seqsci.data.loaders import loader
 from seqsci.errors import SeqsciError
+from seqsci.nn.language import LanguageNetwork
 from seqsci.recipe import PretrainRecipe
 from seqsci.tasks.language import LanguageTask
 from seqsci.training.language.load import Corpus, corpus, language_shape
@@ -59,12 +60,20 @@ class Prepared:
 
     def loader(self, split: str, size: int, seed: int | None = None) -> StatefulDataLoader[Any]:
         """Batches of rows of similar length."""
-        rows = self.rows(split, fresh=split == "train")
-        return loader(rows, size, seed=seed, lengths=rows.lengths, fresh=split == "train")
+        training = split == "train"
+        rows = self.rows(split, fresh=training)
+        most = self.recipe.train.rows if training else None
+        return loader(rows, size, seed=seed, lengths=rows.lengths, fresh=training, most=most)
+
+    @property
+    def shown(self) -> int:
+        """Training rows of an epoch."""
+        count = len(self.items["train"])
+        return min(count, self.recipe.train.rows or count)
 
     def module(self, network: nn.Module, recipe: PretrainRecipe) -> LanguageTask:
         """The network with its loss."""
-        steps = -(-len(self.items["train"]) // recipe.train.batch)
+        steps = -(-self.shown // recipe.train.batch)
         return LanguageTask(network, recipe.train, steps)
 
     def without_test(self) -> Prepared:
@@ -86,8 +95,20 @@ def prepare(recipe: PretrainRecipe, source: Any = None) -> Prepared:
     found = corpus(data, source, by="group" if data.sets else None)
     if recipe.train.objective == "fim" and found.kind != "proteins":
         raise SeqsciError(f"train.objective: fim is for proteins, not for {found.kind}; take causal or masked")
+    shape = language_shape(found.kind, data)
+    _require_order(recipe, shape)
     items = {split: _items(found, split, recipe) for split in ("train", "val", "test")}
-    return Prepared(corpus=found, items=items, shape=language_shape(found.kind, data), recipe=recipe)
+    return Prepared(corpus=found, items=items, shape=shape, recipe=recipe)
+
+
+def _require_order(recipe: PretrainRecipe, shape: LanguageShape) -> None:
+    """Refuse a model that reads both ways where it is to tell what comes next, before anything is trained."""
+    encoder: Any = LanguageNetwork(recipe.model, shape).encoder
+    if recipe.train.objective != "masked" and not encoder.causal:
+        raise SeqsciError(
+            f"train.objective: a model that reads both ways, as '{recipe.model.name}' here, sees what it is to tell; "
+            f"take masked, or a model that reads forward (bioxlstm or transformer with model.direction forward)"
+        )
 
 
 def _items(found: Corpus, split: str, recipe: PretrainRecipe) -> Items:

@@ -1,0 +1,198 @@
+"""The log-likelihood of records: how probable a pretrained model finds each of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqsci.data.records import Records, Tokens
+from seqsci.errors import SeqsciError
+from seqsci.metrics import bootstrap_ratio
+from seqsci.metrics.ranks import spearman
+from seqsci.training.language.context import Context, read_context
+from seqsci.training.language.hidden import pseudo_log_likelihoods
+from seqsci.training.language.likelihood import Before, batches, behind, both, token_logs
+from seqsci.training.language.progress import Progress
+from seqsci.training.language.speaker import Speaker, Tell, named
+from seqsci.training.language.stream import most_rows
+from seqsci.training.language.told import Told, summarised, told_of
+
+CAUSAL = (
+    "log_likelihood: ln p of the record and of its end, in nats, each token from those before it. Compare "
+    "records of like length, or nats_per_token"
+)
+MASKED = (
+    "pseudo_log_likelihood: the sum of ln p of each letter from all others, hidden in turn (Salazar et al. 2020); it "
+    "ranks records of like length, and is no probability of the record"
+)
+RESAMPLES = 1000
+EXTREMES = 5
+"""Records at each end that the summary names."""
+
+Floats = NDArray[np.float64]
+
+
+def score(
+    speaker: Speaker,
+    data: Any = None,
+    *,
+    context: Any = None,
+    context_size: int | None = None,
+    seed: int = 0,
+    measured: str | None = None,
+    tell: Tell | None = None,
+    say: Tell | None = None,
+) -> Told:
+    """Score each record.
+
+    Args:
+        speaker: causal, or masked.
+        data: see `Speaker.read`.
+        context: records that are read before each, and `context_size` of them, drawn with `seed`.
+        context_size: see `context`.
+        seed: see `context`, and of the intervals.
+        measured: a column of numbers to compare the scores with.
+        tell: hears what reading has found out or changed.
+        say: hears how far it is.
+
+    Returns:
+        A table `id, tokens, log_likelihood, nats_per_token` (of a masked model `pseudo_log_likelihood`) in the order
+        of the records, `group`, `label` and the measured column where there is one. `tokens` counts those that were
+        scored: the letters, and of a causal model the end.
+
+    Raises:
+        SeqsciError: whatever is wrong with the records or the wishes.
+    """
+    records = speaker.read(data, label=measured, tell=tell)
+    told = read_context(speaker, context, context_size, seed, tell)
+    notes = [*records.notes, *told.notes, *_length_notes(speaker, records)]
+    for note in notes[len(records.notes) :]:
+        if tell is not None:
+            tell(note)
+    name = "log_likelihood" if speaker.causal else "pseudo_log_likelihood"
+    if speaker.causal:
+        nats, tokens = causal(speaker, records, told, say)
+    else:
+        encoded = [speaker.encode(records, row) for row in range(len(records))]
+        nats = pseudo_log_likelihoods(speaker, encoded, tell, say)
+        tokens = np.array([len(one) for one in encoded])
+    own = told_of(records)
+    scores: dict[str, Any] = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
+    table = pl.DataFrame({"id": records.frame["id"], **own, **scores})
+    if measured is not None:
+        table = table.rename({"label": measured}) if "label" in own and measured not in table.columns else table
+    return Told(table=table, summary=_summary(speaker, table, name, data, told, measured, notes, seed))
+
+
+def causal(speaker: Speaker, records: Records, told: Context, say: Tell | None) -> tuple[Floats, NDArray[np.int64]]:
+    """(R,) nats and scored tokens of each record; both strands taken together where that is asked for."""
+    lengths = records.lengths
+    progress = Progress(float(lengths.sum()), "scoring", say)
+    nats, tokens = np.zeros(len(records)), np.zeros(len(records), np.int64)
+    longest = len(told.before.row) + int(lengths.max())
+    most = most_rows(speaker, longest, 256)
+    chunk = speaker.chunk if speaker.streams else longest
+    for part in batches(lengths + 2, chunk):
+        for start in range(0, len(part), most):
+            rows = part[start : start + most]
+            own = [speaker.encode(records, int(row)) for row in rows]
+            nats[rows] = log_likelihoods(speaker, told.before, own)
+            tokens[rows] = [len(one) + 1 for one in own]
+            progress.add(float(lengths[rows].sum()))
+    return nats, tokens
+
+
+def log_likelihoods(speaker: Speaker, before: Before, records: list[Tokens]) -> Floats:
+    """(R,) ln p of records with their ends, behind what was read before."""
+    one = np.array([logs.sum() for logs in token_logs(speaker, before, [behind(before, own) for own in records])])
+    if speaker.strands != "both":
+        return one
+    turned = [behind(before, speaker.opposite(own)) for own in records]
+    other = np.array([logs.sum() for logs in token_logs(speaker, before, turned)])
+    found: Floats = both(one, other)
+    return found
+
+
+def _length_notes(speaker: Speaker, records: Records) -> list[str]:
+    """About records that are longer than what the model has learnt from."""
+    longer = int((records.lengths + 2 > speaker.context).sum())
+    if not longer:
+        return []
+    what = f"{longer:,} of {len(records):,} records are longer than a row in training ({speaker.context:,} tokens)"
+    if not speaker.causal:
+        return [f"{what}; each letter is told from a window of that length around it"]
+    if speaker.recurrent:
+        return [f"{what}; the model reads on past it"]
+    return [f"{what}; the model reads on past it, and its memory grows with the length"]
+
+
+def measurement(table: pl.DataFrame, column: str | None, scored: str, seed: int) -> dict[str, Any] | None:
+    """Spearman's correlation of a measured column with the scores.
+
+    Raises:
+        SeqsciError: no such column, or one that holds no numbers.
+    """
+    if column is None:
+        return None
+    if column not in table.columns:
+        raise SeqsciError(f"measured: no column '{column}'; there are {', '.join(table.columns)}")
+    if not table[column].dtype.is_numeric():
+        raise SeqsciError(f"measured: column '{column}' holds no numbers; name another")
+    x = table[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return {"column": column, **spearman(x, table[scored].to_numpy(), resamples=RESAMPLES, seed=seed)}
+
+
+def agreement(found: dict[str, Any] | None) -> list[str]:
+    """The correlation in a sentence."""
+    if found is None:
+        return []
+    if not math.isfinite(found["value"]):
+        return [f"no rank correlation with {found['column']}: {found['n']} pairs of numbers, or one side is constant"]
+    return [
+        f"Spearman correlation with {found['column']}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] "
+        f"over {found['n']:,} pairs, 95 % bootstrap interval"
+    ]
+
+
+def _summary(
+    speaker: Speaker,
+    table: pl.DataFrame,
+    name: str,
+    data: Any,
+    told: Context,
+    measured: str | None,
+    notes: list[str],
+    seed: int,
+) -> dict[str, Any]:
+    nats, tokens = -table[name].to_numpy(), table["tokens"].to_numpy()
+    low, high = bootstrap_ratio(nats, tokens, resamples=RESAMPLES, seed=seed)
+    mean, found = float(nats.sum() / tokens.sum()), measurement(table, measured, name, seed)
+    unit = speaker.science.UNIT
+    order = table.sort("nats_per_token", "id")
+    ends = [("most probable", order.head(EXTREMES)), ("least probable", order.tail(EXTREMES).reverse())]
+    rows = [
+        [what, row["id"], f"{row['tokens']:,}", f"{row[name]:,.3f}", f"{row['nats_per_token']:.4f}"]
+        for what, part in (ends if len(table) > 2 * EXTREMES else [("record", table)])
+        for row in part.iter_rows(named=True)
+    ]
+    interval = f" [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""
+    return summarised(
+        speaker,
+        "score",
+        kind="records",
+        title=f"{len(table):,} records, {int(tokens.sum()):,} {unit}s",
+        columns=["", "record", "tokens", name, "nats per token"],
+        rows=rows,
+        sentences=[f"{mean:.4f}{interval} nats per {unit}, perplexity {math.exp(mean):.3f}", *agreement(found)],
+        measure=CAUSAL if speaker.causal else MASKED,
+        scored=name,
+        mean={"value": mean, "low": low, "high": high},
+        data={**named(data, speaker.run.folder.name), "records": len(table)},
+        context=told.facts(),
+        measured=found,
+        notes=notes,
+    )

@@ -1,0 +1,281 @@
+"""What a pretrained model says of variants: how much more probable than what stood there before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqsci.data.records import Records, Tokens
+from seqsci.data.rows import Row
+from seqsci.data.variants import mutate, read_variants
+from seqsci.errors import SeqsciError
+from seqsci.training.language.context import Context, read_context
+from seqsci.training.language.hidden import Asked, answers, hide, windowed
+from seqsci.training.language.likelihood import Before, batches, behind, both, cut, followed, token_logs
+from seqsci.training.language.progress import Progress
+from seqsci.training.language.rows import ENDS
+from seqsci.training.language.score import agreement, measurement
+from seqsci.training.language.speaker import CHUNK, Speaker, Tell, named
+from seqsci.training.language.stream import join, listen, most_rows, repeat
+from seqsci.training.language.told import Told, summarised
+
+CAUSAL = (
+    "log_ratio: ln p(with the variant) - ln p(without it), in nats, of the whole record or of the window around the "
+    "variant; below 0 the model finds the variant less probable"
+)
+MASKED = (
+    "log_ratio: ln p(alternative) - ln p(reference) at the hidden places, in nats, summed over a variant's places "
+    "(masked marginals, Meier et al. 2021); below 0 the model finds the variant less probable"
+)
+EXTREMES = 5
+WAITING = 64
+"""Variants of one window whose states are held at once."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Letters `start` to `stop` of a record, and the numbers of the variants that lie in them."""
+
+    record: int
+    start: int
+    stop: int
+    variants: list[int]
+
+
+def score_variants(
+    speaker: Speaker,
+    data: Any,
+    variants: Any,
+    *,
+    window: int | None = None,
+    context: Any = None,
+    context_size: int | None = None,
+    seed: int = 0,
+    measured: str | None = None,
+    tell: Tell | None = None,
+    say: Tell | None = None,
+) -> Told:
+    """Score each variant against the record that it is of.
+
+    Args:
+        speaker: causal, or masked.
+        data: the reference records, see `Speaker.read`.
+        variants: see `read_variants`.
+        window: letters around a variant that are read; by default a causal model reads records of at most 4096
+            letters whole, and of longer ones as many as a row in training had. A masked model always reads as many.
+        context, context_size, seed, measured, tell, say: as for `score`; `measured` is a column of the variants.
+
+    Returns:
+        A table `record, name, positions (from 1), reference, alternative, log_ratio` and the variants' own columns of
+        numbers, in the order of the variants.
+
+    Raises:
+        SeqsciError: whatever is wrong with records, variants or wishes.
+    """
+    if speaker.kind == "molecules":
+        raise SeqsciError("variants: a letter of a SMILES is no place of a molecule; score whole molecules")
+    if window is not None and window < 1:
+        raise SeqsciError(f"window: {window} letters; give at least 1")
+    records = speaker.read(data, tell=tell)
+    frame = read_variants(variants, records, speaker.science.UNIT)
+    told = read_context(speaker, context, context_size, seed, tell)
+    progress = Progress(float(len(frame)), "scoring variants", say)
+    if speaker.causal:
+        ratios = _causal(speaker, records, frame, told, window, progress)
+    else:
+        ratios = _masked(speaker, records, frame, window, progress)
+    ids = records.frame["id"]
+    table = pl.DataFrame(
+        {
+            "record": ids.gather(frame["record"]),
+            "name": frame["name"],
+            "positions": frame["position"].list.eval(pl.element() + 1),
+            "reference": frame["reference"],
+            "alternative": frame["alternative"],
+            "log_ratio": ratios,
+        }
+    )
+    own = [c for c in frame.columns if c not in ("record", "name", "position", "reference", "alternative")]
+    table = table.hstack(frame.select(c for c in own if c not in table.columns))
+    return Told(table=table, summary=_summary(speaker, table, data, variants, told, measured, records, seed))
+
+
+def _causal(
+    speaker: Speaker, records: Records, frame: pl.DataFrame, told: Context, window: int | None, progress: Progress
+) -> Floats:
+    found = np.zeros(len(frame))
+    rows = frame.rows(named=True)
+    for one in _windows(speaker, records, rows, window):
+        text = records.text(one.record, one.start, one.stop)
+        wild = speaker.tokenizer.encode(text, str(records.frame["id"][one.record]))
+        ended = one.stop == int(records.lengths[one.record])
+        mutants = [_mutant(speaker, text, rows[number], one.start) for number in one.variants]
+        pair = _pair(speaker, told.before, wild, mutants, ended)
+        if speaker.strands == "both":
+            # The other strand of a window ends where this one begins.
+            opposite = [speaker.opposite(tokens) for tokens in mutants]
+            other = _pair(speaker, told.before, speaker.opposite(wild), opposite, one.start == 0)
+            pair = both(pair[0], other[0]), both(pair[1], other[1])
+        found[one.variants] = pair[1] - pair[0]
+        progress.add(len(one.variants))
+    return found
+
+
+def _mutant(speaker: Speaker, text: str, row: dict[str, Any], start: int) -> Tokens:
+    """Tokens of a window with a variant."""
+    moved = {**row, "position": [place - start for place in row["position"]]}
+    return speaker.tokenizer.encode(mutate(text, moved), f"variant {row['name']}")
+
+
+def _windows(speaker: Speaker, records: Records, rows: list[dict[str, Any]], window: int | None) -> Iterator[Window]:
+    """Variants that are read in the same letters."""
+    lengths, found = records.lengths, dict[tuple[int, int, int], list[int]]()
+    for number, row in enumerate(rows):
+        length = int(lengths[row["record"]])
+        size = window or (length if length <= CHUNK else speaker.context - ENDS)
+        first, last = row["position"][0], row["position"][-1] + len(row["reference"][-1])
+        if last - first > size:
+            raise SeqsciError(
+                f"variant {row['name']}: it reaches over {last - first} letters, more than the window of {size}; give "
+                f"a larger window"
+            )
+        start = max(0, min((first + last) // 2 - size // 2, length - size))
+        found.setdefault((row["record"], start, min(start + size, length)), []).append(number)
+    for key, numbers in found.items():
+        yield Window(*key, numbers)
+
+
+def _pair(
+    speaker: Speaker, before: Before, wild: Tokens, mutants: Sequence[Tokens], ended: bool
+) -> tuple[float, Floats]:
+    """ln p of a text, and of it with each variant."""
+    row, others = behind(before, wild, ended), [behind(before, tokens, ended) for tokens in mutants]
+    (logs,) = token_logs(speaker, before, [row])
+    sums = np.concatenate([[0.0], np.cumsum(logs)])
+    found = np.zeros(len(mutants))
+    if not speaker.streams:
+        for part in batches(np.array([len(other) for other in others]), 1 << 62):
+            found[part] = [own.sum() for own in token_logs(speaker, before, [others[i] for i in part])]
+        return float(sums[-1]), found
+    # Up to its first other token a variant reads what the text reads: that state is made once.
+    agreed = np.array([_agreed(row.tokens, other.tokens) for other in others])
+    order = np.argsort(agreed, kind="stable")
+    most = most_rows(speaker, len(before.row) + len(row), WAITING)
+    state, at = repeat(before.state, 1), 0
+    for first in range(0, len(order), most):
+        part = order[first : first + most]
+        states = []
+        for number in part:
+            stop = int(agreed[number]) - 1
+            state, at = listen(speaker, state, cut(row, at, stop)), stop
+            states.append(state)
+        found[part] = _ends(speaker, states, [others[i] for i in part], agreed[part], sums)
+    return float(sums[-1]), found
+
+
+def _ends(speaker: Speaker, states: list[Any], rows: list[Row], agreed: NDArray[np.int64], sums: Floats) -> Floats:
+    """ln p of rows of which the first `agreed` tokens are known."""
+    rest = [cut(row, int(start) - 1, len(row)) for row, start in zip(rows, agreed, strict=True)]
+    found = np.zeros(len(rows))
+    # States of streams that grow have different sizes, and do not go into one batch.
+    alike = [list(range(len(rows)))] if speaker.recurrent else _same(agreed)
+    for group in alike:
+        lengths = np.array([len(rest[i]) for i in group])
+        for part in batches(lengths, speaker.chunk):
+            chosen = [group[i] for i in part]
+            logs = followed(speaker, join([states[i] for i in chosen]), [rest[i] for i in chosen])
+            found[chosen] = [sums[agreed[i] - 1] + own.sum() for i, own in zip(chosen, logs, strict=True)]
+    return found
+
+
+def _same(values: NDArray[np.int64]) -> list[list[int]]:
+    return [np.flatnonzero(values == value).tolist() for value in np.unique(values)]
+
+
+def _agreed(one: Tokens, other: Tokens) -> int:
+    """Tokens from the first on that are the same; the first, of what was read before, always is."""
+    length = min(len(one), len(other))
+    different = np.flatnonzero(one[:length] != other[:length])
+    return int(different[0]) if len(different) else length
+
+
+def _masked(speaker: Speaker, records: Records, frame: pl.DataFrame, window: int | None, progress: Progress) -> Floats:
+    """Each set of places is hidden once for all variants that have it."""
+    rows, context = frame.rows(named=True), speaker.context if window is None else window + ENDS
+    if context > speaker.context:
+        raise SeqsciError(f"window: a masked model was trained on {speaker.context - ENDS} letters; take at most these")
+    users = dict[tuple[int, tuple[int, ...]], list[int]]()
+    for number, row in enumerate(rows):
+        if any(len(a) != 1 or len(b) != 1 for a, b in zip(row["reference"], row["alternative"], strict=True)):
+            raise SeqsciError(
+                f"variant {row['name']}: it inserts, deletes or replaces several letters at once, and a masked model "
+                f"compares single letters; leave it out, or score it with a causal model"
+            )
+        if row["position"][-1] - row["position"][0] >= context - ENDS:
+            raise SeqsciError(
+                f"variant {row['name']}: its places do not fit into a window of {context - ENDS} letters; leave it out"
+            )
+        users.setdefault((row["record"], tuple(row["position"])), []).append(number)
+    keys = sorted(users)
+    encode, found, width = speaker.tokenizer.encode, np.zeros(len(rows)), context
+
+    def asked() -> Iterator[Asked]:
+        last, tokens = -1, np.zeros(0, np.uint8)
+        for owner, (record, places) in enumerate(keys):
+            if record != last:
+                last, tokens = record, speaker.encode(records, record)
+            row, at = windowed(tokens, places, context)
+            yield Asked(owner, hide(row, at), at)
+
+    for one, logs in answers(speaker, asked(), width):
+        numbers = users[keys[one.owner]]
+        for number in numbers:
+            old, new = (encode("".join(rows[number][side])) for side in ("reference", "alternative"))
+            steps = np.arange(len(old))
+            found[number] = (logs[steps, new] - logs[steps, old]).sum()
+        progress.add(len(numbers))
+    return found
+
+
+def _summary(
+    speaker: Speaker,
+    table: pl.DataFrame,
+    data: Any,
+    variants: Any,
+    told: Context,
+    measured: str | None,
+    records: Records,
+    seed: int,
+) -> dict[str, Any]:
+    found = measurement(table, measured, "log_ratio", seed)
+    order = table.sort("log_ratio", descending=True, maintain_order=True)
+    ends = [("most favoured", order.head(EXTREMES)), ("least favoured", order.tail(EXTREMES).reverse())]
+    rows = [
+        [what, row["record"], row["name"], f"{row['log_ratio']:+,.3f}"]
+        for what, part in (ends if len(table) > 2 * EXTREMES else [("variant", table)])
+        for row in part.iter_rows(named=True)
+    ]
+    ratios = table["log_ratio"].to_numpy()
+    below = f"{int((ratios < 0).sum()):,} of {len(ratios):,} variants are less probable than what stood there before"
+    return summarised(
+        speaker,
+        "score",
+        kind="variants",
+        title=f"{len(table):,} variants of {table['record'].n_unique():,} records",
+        columns=["", "record", "variant", "log_ratio"],
+        rows=rows,
+        sentences=[f"{below}; median {np.median(ratios):+.3f} nats", *agreement(found)],
+        measure=CAUSAL if speaker.causal else MASKED,
+        scored="log_ratio",
+        data={**named(data, speaker.run.folder.name), "records": len(records), "variants": named(variants, "")["name"]},
+        context=told.facts(),
+        measured=found,
+        notes=[*records.notes, *told.notes],
+    )
