@@ -153,19 +153,27 @@ def test_a_context_is_read_before(spoken: Runs):
 
 def test_molecules_are_judged_and_drawn(spoken: Runs, tmp_path: Path, capsys):
     run = spoken("molecules")
-    command = ["generate", str(run), "--count", "60", "--prompt", "CCO", "--top-k", "1", "--output", str(tmp_path / "o")]
+    command = ["generate", str(run), "--count", "60", "--prompt", "CCO", "--top-k", "5"]
     with pytest.raises(SystemExit) as ended:
-        main([*command[:-4], "--output", str(tmp_path / "o")])
+        main([*command, "--output", str(tmp_path / "o")])
     said = capsys.readouterr().out
     assert ended.value.code == 0 and "validity" in said and "novelty" in said
     names = {path.name for path in (tmp_path / "o").iterdir()}
-    assert {"generated.parquet", "generated.csv", "generated.smi", "summary.json", "report.html", "lengths.png"} <= names
+    assert {
+        "generated.parquet",
+        "generated.csv",
+        "generated.smi",
+        "summary.json",
+        "report.html",
+        "lengths.png",
+    } <= names
     table = pl.read_parquet(tmp_path / "o" / "generated.parquet")
     summary = json.loads((tmp_path / "o" / "summary.json").read_text())
     assert table["valid"].mean() == pytest.approx(summary["assessed"]["validity"]["value"])
     assert len((tmp_path / "o" / "generated.smi").read_text().splitlines()) == table["valid"].sum()
     assert table.filter(pl.col("valid") != pl.col("novel").is_not_null()).is_empty()
     assert len(summary["beside"]["lengths"]["training"]) == 120
+    assert "simulated data" in (tmp_path / "o" / "report.html").read_text()
     best = summary["beside"].get("best", [])
     assert ("molecules.png" in names) == bool(best)
     assert [one["log_likelihood"] for one in best] == sorted((one["log_likelihood"] for one in best), reverse=True)
@@ -194,7 +202,9 @@ def test_dna_from_python_beside_the_training_data(spoken: Runs, tmp_path: Path):
     spectra = answer.summary["beside"]["words"]
     assert math.isclose(sum(spectra["generated"]), 1) and math.isclose(sum(spectra["training"]), 1)
     texts = Speaker(Run.open(spoken("dna"))).training_texts()
-    assert math.isclose(spectra["training"][0], sum(_words(t).count("AAA") for t in texts) / sum(map(len, map(_words, texts))))
+    assert math.isclose(
+        spectra["training"][0], sum(_words(t).count("AAA") for t in texts) / sum(map(len, map(_words, texts)))
+    )
     fasta = (answer.folder / "generated.fasta").read_text()
     assert fasta.count(">") == int((answer.table["tokens"] > 0).sum())
     only = seqsci.generate(spoken("dna"), count=5, seed=1, output=tmp_path / "x.fasta", quiet=True)

@@ -115,7 +115,9 @@ def test_a_context_is_as_if_read_together(spoken: Runs, name: str):
     again = log_likelihoods(asked, told.before, own)
     assert np.array_equal(found, again)  # the state that is reused has not changed
     asked.streams = False
-    assert np.allclose(log_likelihoods(asked, begin(asked, [asked.tokenizer.encode(text) for text in chosen]), own), found, atol=1e-4)
+    assert np.allclose(
+        log_likelihoods(asked, begin(asked, [asked.tokenizer.encode(text) for text in chosen]), own), found, atol=1e-4
+    )
     table = score_records(speaker(spoken, name), TEXTS, context=["ACCA", "GGT", "TATA"], context_size=2, seed=5)
     assert np.allclose(table.table["log_likelihood"], found, atol=1e-5)
     assert table.summary["context"]["records"] == 2
@@ -161,8 +163,7 @@ def vcf(tmp_path: Path) -> Path:
     path = tmp_path / "some.vcf"
     lines = [("1", "G", "A"), ("3", "TTA", "T"), ("5", "A", "ACC"), ("18", "C", "G,T"), ("17", "CC", "C")]
     path.write_text(
-        "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n"
-        + "".join(f"w\t{p}\t.\t{a}\t{b}\n" for p, a, b in lines)
+        "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n" + "".join(f"w\t{p}\t.\t{a}\t{b}\n" for p, a, b in lines)
     )
     return path
 
@@ -171,7 +172,14 @@ def vcf(tmp_path: Path) -> Path:
 def test_variants_are_ratios_of_whole_records(spoken: Runs, tmp_path: Path, name: str, strands: str | None):
     asked = speaker(spoken, name, strands)
     (tmp_path / "w.fa").write_text(f">w\n{WILD}\n")
-    mutants = ["A" + WILD[1:], "GAT" + WILD[5:], WILD[:4] + "ACC" + WILD[5:], WILD[:-1] + "G", WILD[:-1] + "T", WILD[:-1]]
+    mutants = [
+        "A" + WILD[1:],
+        "GAT" + WILD[5:],
+        WILD[:4] + "ACC" + WILD[5:],
+        WILD[:-1] + "G",
+        WILD[:-1] + "T",
+        WILD[:-1],
+    ]
     wild, *others = score_records(asked, [WILD, *mutants]).table["log_likelihood"]
     for chunk, streams in ((5, asked.streams), (4096, asked.streams), (4096, False)):
         asked.chunk, asked.streams = chunk, streams
@@ -262,6 +270,8 @@ def test_spearman_by_hand():
         ("dna", ["--data", "w.fa", "--context", "w.fa", "--context-size", "5"], "take 1 to 1"),
         ("dna", ["--data", "w.fa", "--context", "w.fa", "--context-size", "0"], "take 1 to 1"),
         ("dna", ["--data", "w.fa", "--measured", "length"], "length"),
+        ("dna", ["--data", "m.csv", "--measured", "colour"], "holds no numbers"),
+        ("dna", ["--data", "w.fa", "--variants", "right.txt", "--measured", "fitness"], "no column 'fitness'"),
         ("dna", ["--data", "w.fa", "--output", "w.fa"], "name a folder"),
         ("dna", ["--data", "w.fa", "--output", "x.txt"], "name a folder"),
         ("dna", ["--data", "w.fa", "--output", "full"], "not empty"),
@@ -278,6 +288,8 @@ def test_refusals(spoken: Runs, tmp_path: Path, monkeypatch, capsys, name: str, 
     Path("bad.fa").write_text(">b\nAC!T\n")
     Path("drugs.smi").write_text("CCO a\nc1ccccc1 b\n")
     Path("wrong.txt").write_text("A1G\n")
+    Path("right.txt").write_text("G1A\n")
+    Path("m.csv").write_text("id,sequence,colour\na,ACGT,red\nb,ACGTT,blue\n")
     Path("indel.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\nw\t3\t.\tTT\tT\n")
     Path("full").mkdir()
     Path("full/x").touch()
