@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -256,3 +258,16 @@ def test_refusals(spoken: Runs, tmp_path: Path, monkeypatch, capsys, name: str, 
     with pytest.raises(SystemExit) as ended:
         main(["generate", str(spoken(name)), *flags])
     assert ended.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_imported_weights_have_no_data(spoken: Runs, tmp_path: Path):
+    folder = tmp_path / "imported"
+    shutil.copytree(spoken("dna"), folder, ignore=shutil.ignore_patterns("generate-*", "score-*", "embed-*"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["data"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(re.sub(r"(?m)^  name: .*data\.parquet$", f"  name: {tmp_path}", recipe))
+    answer = seqsci.generate(folder, count=3, longest=10, quiet=True)
+    assert len(answer.table) == 3 and answer.report.is_file()
+    assert any("not compared" in note for note in answer.summary["notes"])

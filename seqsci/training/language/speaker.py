@@ -44,7 +44,7 @@ class Speaker:
     def __init__(self, run: Run, strands: str | None = None) -> None:
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
         metrics = run.read_json("metrics.json")  # an unfinished run says so
-        self.simulated = bool(metrics["data"]["simulated"])
+        self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
         _, facts = run.load_weights()
         self.kind: str = facts["domain"]
         self.science: Science = science(self.kind)
