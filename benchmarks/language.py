@@ -1,7 +1,7 @@
 """Language models of molecules, DNA and proteins on real data: nats per token, generation, context, fine-tuning, speed.
 
     SEQSCI_DATA=FOLDER python benchmarks/language.py chembl --out FOLDER --seeds 3
-    sections: chembl, ecoli, proteins, scan, finetune, speed
+    sections: chembl, ecoli, labelled (after these two), families, scan; speeds are in language_speed.py
 
 Every score is that of a test split which was looked at once, by a recipe that is shipped, at the epochs stated here. A
 run that is complete in the folder is not repeated, so a benchmark that was interrupted goes on.
@@ -17,9 +17,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 import seqsci
+from seqsci.training.fit import load_network
+from seqsci.training.language.strands import strand_losses
+from seqsci.training.pretrain import prepare
 
 Settings = Mapping[str, Any]
 
@@ -30,10 +35,8 @@ GENOME: Settings = {**SMALL, "train.rows": 4000, "train.epochs": 1, "data.contex
 WAYS: dict[str, Settings] = {
     "causal, one strand": {"data.augment": False},
     "causal, augmented": {"data.augment": True},
-    "causal, augmented, averaged": {"data.augment": True, "data.strands": "both"},
     "masked, one strand": {"data.augment": False, "train.objective": "masked"},
     "masked, augmented": {"data.augment": True, "train.objective": "masked"},
-    "masked, augmented, averaged": {"data.augment": True, "train.objective": "masked", "data.strands": "both"},
     "masked, shared": {"data.augment": False, "train.objective": "masked", "data.strands": "shared"},
 }
 """The ways to a reverse complement; a causal model cannot share its strands."""
@@ -101,10 +104,121 @@ def ecoli(out: Path, seeds: int) -> None:
         slug = name.replace(", ", "-").replace(" ", "-")
         results = [trained(out, f"ecoli-{slug}", "ecoli", seed, settings) for seed in range(seeds)]
         rows.append([name, *likelihoods(results)])
+        if name.endswith("augmented"):
+            rows.append([f"{name}, both averaged", spread([averaged(result) for result in results]), *["–"] * 5])
         print(table(LIKELIHOOD, rows), flush=True)
 
 
-SECTIONS: dict[str, Callable[[Path, int], None]] = {"chembl": chembl, "ecoli": ecoli}
+def averaged(result: Any) -> float:
+    """Nats per base of the test split when a model is asked about both strands."""
+    prepared = prepare(result.recipe)
+    network = load_network(result.recipe, prepared.shape, result.run)
+    losses = strand_losses(network, prepared.rows("test"), "both")
+    return float(losses[:, 0].sum() / losses[:, 1].sum())
+
+
+HOMOLOGS = (0, 4, 16, 64)
+FAMILIES: Settings = {**SMALL, "data.sets": True, "data.split": "record", "data.context": 2048, "train.batch": 8,
+                      "train.rows": 400, "train.epochs": 2, "model.rotary": 10000.0, "evaluate.baselines": ["markov"]}  # fmt: skip
+"""Homologs of the test records are read in training, never they themselves."""
+
+
+def families(out: Path, seeds: int) -> None:
+    """Test records of five protein families behind so many homologs that training has read."""
+    rows = []
+    for seed in range(seeds):
+        result = trained(out, "families", "families", seed, FAMILIES)
+        corpus = prepare(result.recipe).corpus
+        frame, cells = corpus.records.frame, []
+        for count in HOMOLOGS:
+            total = np.zeros(2)
+            for group in frame["group"].drop_nulls().unique().sort():
+                told = _family(corpus, group)
+                context = {"context": told["train"], "context_size": count, "seed": seed} if count else {}
+                found = seqsci.score(
+                    result, told["test"][:20], **context, quiet=True, output=out / "scores.parquet"
+                ).table
+                total += [-found["log_likelihood"].sum(), found["tokens"].sum()]
+            cells.append(f"{total[0] / total[1]:.3f}")
+        rows.append([str(seed), *cells, f"{result.metrics['baselines']['markov']['nats']:.3f}"])
+        print(table(["seed", *(f"{count} homologs" for count in HOMOLOGS), "Markov"], rows), flush=True)
+
+
+def _family(corpus: Any, group: str) -> dict[str, list[str]]:
+    """Split -> its records of one family."""
+    frame = corpus.records.frame
+    found: dict[str, list[str]] = {"train": [], "test": []}
+    for record, split in corpus.parts.frame.select("record", "split").iter_rows():
+        if split in found and frame["group"][record] == group:
+            found[split].append(frame["sequence"][record])
+    return found
+
+
+LABELLED = {
+    "molecules": (("bbbp", {}), ("esol", {})),
+    "genomics": (("promoters_ecoli", {}), ("uci_splice", {})),
+}
+TUNED: Settings = {"train.epochs": 12, "model.dropout": 0.1}
+
+
+def labelled(out: Path, seeds: int) -> None:
+    """Fine-tuned from the first models of `chembl` and `ecoli`, beside features and random weights."""
+    rows = []
+    for start, (science, sets) in zip(("chembl", "ecoli-causal-augmented"), LABELLED.items(), strict=True):
+        for data, further in sets:
+            told = []
+            for seed in range(seeds):
+                run = json.loads((out / f"{start}-{seed}.json").read_text())["folder"]
+                kept = out / f"labelled-{data}-{seed}.json"
+                if not kept.is_file():
+                    result = seqsci.finetune(run, data, settings={**TUNED, **further}, seed=seed, runs=out / "runs")
+                    kept.write_text(json.dumps({"folder": str(result.folder.resolve())}))
+                told.append(seqsci.open_run(json.loads(kept.read_text())["folder"]).metrics)
+            for main in (told[0]["main"], told[0]["second"]):
+                cells = [spread([one["test"][main] for one in told])]
+                cells += [spread([one["baselines"][b][main] for one in told]) for b in ("scratch", "features", "mean")]
+                rows.append([f"{data}, {main}", *cells])
+            print(table([science, "pretrained", "random weights", "features", "mean"], rows), flush=True)
+
+
+def scan(out: Path, seeds: int) -> None:
+    """Zero-shot scores of the beta-lactamase scan by models of whole proteomes, beside BLOSUM62. There are no homologs
+    of it in the data, so that no profile can be made."""
+    from Bio.Align import substitution_matrices
+
+    from seqsci.domains.proteins import deep_scan
+
+    found, _ = deep_scan("blat_ecolx")
+    matrix = substitution_matrices.load("BLOSUM62")
+    rows = found.variants.drop_nulls("label")
+    changes = list(rows.select("position", "reference", "alternative").iter_rows())
+    blosum = [sum(matrix[a][b] for a, b in zip(theirs, ours, strict=True)) for _, theirs, ours in changes]
+    names = [
+        ":".join(f"{a}{place + 1}{b}" for place, a, b in zip(*change, strict=True)) for change in changes
+    ]  # as the record counts, not the file
+    print(f"BLOSUM62: Spearman {spearmanr(blosum, rows['label'])[0]:.3f} over {len(rows)} variants")
+    for seed in range(seeds):
+        settings = {
+            **SMALL,
+            "model.rotary": 10000.0,
+            "train.epochs": 3,
+            "data.context": 512,
+            "evaluate.baselines": ["markov"],
+        }
+        result = trained(out, "mycoplasma", "mycoplasma", seed, settings)
+        scored = seqsci.score(
+            result, [found.wild_type.text(0)], variants=names, quiet=True, output=out / "scan.parquet"
+        ).table
+        print(f"seed {seed}: Spearman {spearmanr(scored['log_ratio'], rows['label'])[0]:.3f}", flush=True)
+
+
+SECTIONS: dict[str, Callable[[Path, int], None]] = {
+    "chembl": chembl,
+    "ecoli": ecoli,
+    "families": families,
+    "labelled": labelled,
+    "scan": scan,
+}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ HOMES = {
     "fcn": "seqsci.models.fcn",
     "bioxlstm": "seqsci.models.bioxlstm",
     "transformer": "seqsci.models.transformer",
+    "hmt": "seqsci.models.hmt",
 }
 """Encoder name -> the module that registers it."""
 
@@ -85,5 +86,6 @@ def settings(name: str) -> type:
         "fcn": known.FCNSettings,
         "bioxlstm": known.BioXLSTMSettings,
         "transformer": known.TransformerSettings,
+        "hmt": known.HMTSettings,
     }
     return found[name]

@@ -14,7 +14,20 @@ from seqsci.cli import dotted, main
 from seqsci.files import whole
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
-VERBS = ("forecast", "classify", "run", "resume", "predict", "report", "tune", "models", "recipes", "settings")
+VERBS = (
+    "forecast",
+    "classify",
+    "pretrain",
+    "finetune",
+    "run",
+    "resume",
+    "predict",
+    "report",
+    "tune",
+    "models",
+    "recipes",
+    "settings",
+)
 
 
 def seqsci(*arguments: str, cwd=None, timeout: int = 240) -> subprocess.CompletedProcess[str]:

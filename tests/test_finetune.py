@@ -19,11 +19,14 @@ import seqsci
 from seqsci import metrics as measures
 from seqsci.api import plan, start
 from seqsci.cli import main
+from seqsci.data.records import Records
+from seqsci.domains import genomics
 from seqsci.errors import SeqsciError
 from seqsci.models.tabular import Tabular
 from seqsci.recipe import FinetuneRecipe, as_kind
 from seqsci.training.finetune import prepare
 from seqsci.training.finetune.pretrained import load_start, starting
+from seqsci.training.finetune.rows import Labelled
 from seqsci.training.finetune.target import decide
 from seqsci.training.fit import build
 
@@ -251,6 +254,15 @@ def test_long_records_are_read_whole():
     found = prepared(frame_of(dna(60), ["a", "b"] * 30), context=16)
     assert "60 records have more than the 16 tokens" in " ".join(found.notes)
     assert {batch.tokens.shape[1] for batch in found.rows("test").batches(4)} == {22}
+
+
+def test_batches_hold_every_row_once_and_few_long_ones():
+    texts = ["A" * size for size in (20_000, 30, 40_000, 10, 20, 25_000, 50)]
+    rows = Labelled(Records(frame=pl.DataFrame({"id": list("abcdefg"), "sequence": texts})), np.arange(7), genomics)
+    batches = list(rows.batches(3))
+    assert sorted(place for batch in batches for place in batch.index.tolist()) == list(range(7))
+    assert [len(batch) for batch in batches] == [3, 2, 1, 1]
+    assert all(batch.tokens.numel() <= 1 << 16 for batch in batches)
 
 
 def test_numbers_are_standardised_by_training_alone():

@@ -1,9 +1,9 @@
 """Small C++ sources with a plain C interface, compiled once on the machine that runs them.
 
 A wheel carries the source. The first use compiles it for this processor into the user's cache, under a digest of
-source, compiler, flags and processor; later uses load that file. Processes that start at once may both compile:
-each writes a file of its own and renames it, so that the cache never holds half a library. Where anything of this
-fails, the reason is kept and the caller takes its plain form.
+source, shared headers, compiler, flags and processor; later uses load that file. Processes that start at once may both
+compile: each writes a file of its own and renames it, so that the cache never holds half a library. Where anything of
+this fails, the reason is kept and the caller takes its plain form.
 
 Environment: CXX names the compiler, SEQSCI_KERNELS_CACHE the folder, SEQSCI_KERNELS_NATIVE=0 turns all of it off.
 """
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-shared", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 TUNED: tuple[list[str], ...] = (["-march=native", "-mprefer-vector-width=512"], ["-march=native"], ["-mcpu=native"], [])
 """Flags for this very processor, the best first; not every compiler knows each."""
+HEADERS = Path(__file__).parent
+"""Where the sources find what they share."""
 COMPILERS = ("c++", "g++", "clang++")
 PATIENCE = 300
 """Seconds that a compiler may take."""
@@ -109,7 +111,8 @@ def _own_folder() -> Path:
 
 def _digest(source: Path, compiler: list[str]) -> str:
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=PATIENCE).stdout
-    parts = (source.read_text(), *compiler, version, *FLAGS, repr(TUNED), sys.platform, processor())
+    headers = [header.read_text() for header in sorted(HEADERS.glob("*.h"))]
+    parts = (source.read_text(), *headers, *compiler, version, *FLAGS, repr(TUNED), sys.platform, processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -130,7 +133,7 @@ def _compile(compiler: list[str], source: Path, library: Path) -> None:
     made = Path(name)
     try:
         for tuned in TUNED:
-            command = [*compiler, *FLAGS, *tuned, str(source), "-o", str(made)]
+            command = [*compiler, *FLAGS, *tuned, f"-I{HEADERS}", str(source), "-o", str(made)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
             if done.returncode == 0:
                 os.replace(made, library)

@@ -7,7 +7,7 @@ before torch is imported and before data is touched.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -190,8 +190,95 @@ class TransformerSettings:
             )
 
 
-ModelSettings = Annotated[
+EncoderSettings = Annotated[
     InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings, Field(discriminator="name")
+]
+"""Settings of what HMT can be put around, told apart by `name`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HMTSettings:
+    """HMT (He et al., NAACL 2025, arXiv 2405.06067), a memory around another encoder; defaults are the paper's."""
+
+    name: Literal["hmt"] = "hmt"
+    encoder: EncoderSettings = field(default_factory=BioXLSTMSettings)
+    """What reads the segments, with its own settings: model.encoder.name, model.encoder.width and so on."""
+    segment: Positive = 1024
+    """Steps L that are read at once."""
+    memory: Count = 300
+    """Memories kept, one of each segment; 1 for recurrence alone (the recurrent memory transformer), 0 for none, so
+    that segments know nothing of each other but the sensory steps."""
+    sensory: Count = 32
+    """Last steps of the segment before that are read again; at most a segment."""
+    summary: Positive | None = None
+    """First steps of a segment by which memories are looked up; half of it when not given."""
+    keys: Positive | None = None
+    """Width in which memories are compared; that of the encoder when not given."""
+    inject: Literal["auto", "mid", "front", "front-leaks"] = "auto"
+    """Where a segment reads its memories: before its first step (front, as published, by which the first half of a
+    segment sees a summary of itself), or behind the steps that they were looked up by (mid). By itself mid around an
+    encoder that reads forward, front around one that reads both ways. A causal language model refuses front; to
+    measure the leak of the published form say front-leaks."""
+    carry_state: bool = False
+    """An encoder that is recurrent goes on from its own state as well; it then takes no sensory steps."""
+    across: bool = False
+    """Memory goes on where another record of a row begins, for sets of related records (data.sets)."""
+    truncate: Count = 0
+    """Gradients end at each so many-th border of segments; 0 for nowhere."""
+    checkpoint: bool = False
+    """Compute each segment again in the backward pass: less memory, and a third more time."""
+
+    @property
+    def width(self) -> int:
+        """Of the encoder."""
+        return self.encoder.width
+
+    @property
+    def dropout(self) -> float:
+        """Of the encoder."""
+        return self.encoder.dropout
+
+    @property
+    def direction(self) -> str:
+        """Of the encoder: "forward" or "both"."""
+        return getattr(self.encoder, "direction", "both")
+
+    @property
+    def layers(self) -> int:
+        """Of the encoder."""
+        return len(self.encoder.kernels) if isinstance(self.encoder, FCNSettings) else self.encoder.layers
+
+    @property
+    def summed(self) -> int:
+        """Steps by which memories are looked up."""
+        return max(1, round(self.segment / 2)) if self.summary is None else self.summary
+
+    @property
+    def leaks(self) -> bool:
+        """Whether an encoder that reads forward is shown what it has not read."""
+        return self.direction == "forward" and self.memory > 1 and self.inject.startswith("front")
+
+    def __post_init__(self) -> None:
+        if self.memory > 1 and self.summed > self.segment:
+            raise SeqsciError(
+                f"model.segment: {self.segment} steps are fewer than the {self.summed} first ones of it that "
+                f"model.summary asks for; take at most {self.segment}, or a longer segment"
+            )
+        if self.sensory > self.segment:
+            raise SeqsciError(
+                f"model.sensory: {self.sensory} steps are more than the {self.segment} of the segment that they are "
+                f"the last of; take at most {self.segment}, or a longer model.segment"
+            )
+        if self.carry_state and self.sensory:
+            raise SeqsciError(
+                f"model.carry_state: the state that is carried on has read the {self.sensory} sensory steps already; "
+                f"put model.sensory to 0"
+            )
+
+
+ModelSettings = Annotated[
+    InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings | HMTSettings,
+    Field(discriminator="name"),
 ]
 """Every model's settings, told apart by `name`."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from seqsci_kernels import native
+from seqsci_kernels import elementwise, native
 from torch import Tensor, nn
 
 from seqsci.nn.dropout import dropout, fate
@@ -125,12 +125,12 @@ class _GatedInRows(torch.autograd.Function):
         inner = rows.new_empty(len(rows), len(w1))
         native.large_pages(inner)
         out = rows.new_empty(len(rows), len(w2))
+        ctx.one_pass = silu and elementwise.usable(inner)
         with torch.autocast("cpu", enabled=False):
             for start in range(0, len(rows), GATED_ROWS):
                 part = slice(start, start + GATED_ROWS)
-                gate, up = torch.mm(rows[part], w1.t(), out=inner[part]).chunk(2, 1)
-                active = F.silu(gate) if silu else F.gelu(gate)
-                torch.mm(active.mul_(up), w2.t(), out=out[part])
+                both = torch.mm(rows[part], w1.t(), out=inner[part])
+                torch.mm(_activated(both, silu, ctx.one_pass), w2.t(), out=out[part])
         ctx.save_for_backward(rows, inner, w1, w2)
         ctx.silu, ctx.shape = silu, x.shape
         return out.view(x.shape)
@@ -139,19 +139,36 @@ class _GatedInRows(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, inner, w1, w2 = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
-        dx = torch.empty_like(rows)
-        dw1, dw2 = torch.zeros_like(w1), torch.zeros_like(w2)
-        slope = torch.ops.aten.silu_backward if ctx.silu else torch.ops.aten.gelu_backward
+        dx, dw1, dw2 = (torch.empty_like(x) if len(rows) else torch.zeros_like(x) for x in (rows, w1, w2))
         for start in range(0, len(rows), GATED_ROWS):
             part = slice(start, start + GATED_ROWS)
-            gate, up = inner[part].chunk(2, 1)
-            back = grad[part] @ w2
-            active = F.silu(gate) if ctx.silu else F.gelu(gate)
-            both = torch.empty_like(inner[part])
-            d_gate, d_up = both.chunk(2, 1)
-            torch.mul(back, active, out=d_up)
-            slope.grad_input(back.mul_(up), gate, grad_input=d_gate)
-            dw2.addmm_(grad[part].t(), active.mul_(up))
-            dw1.addmm_(both.t(), rows[part])
+            active, both = _activated_back(inner[part], grad[part] @ w2, ctx.silu, ctx.one_pass)
+            # Nothing is added to what the first rows give.
+            torch.addmm(dw2, grad[part].t(), active, beta=start > 0, out=dw2)
+            torch.addmm(dw1, both.t(), rows[part], beta=start > 0, out=dw1)
             torch.mm(both, w1, out=dx[part])
         return dx.view(ctx.shape), dw1, dw2, None
+
+
+def _activated(inner: Tensor, silu: bool, one_pass: bool) -> Tensor:
+    """act(gate) * up of inner = [gate, up] (N, 2 I)."""
+    gate, up = inner.chunk(2, 1)
+    if one_pass:
+        out = inner.new_empty(gate.shape)
+        elementwise.cpu.swiglu(inner, out)
+        return out
+    return (F.silu(gate) if silu else F.gelu(gate)).mul_(up)
+
+
+def _activated_back(inner: Tensor, grad: Tensor, silu: bool, one_pass: bool) -> tuple[Tensor, Tensor]:
+    """act(gate) * up (N, I) again, in memory of its gradient, and the gradient of [gate, up] (N, 2 I)."""
+    both = torch.empty_like(inner)
+    if one_pass:
+        elementwise.cpu.swiglu_back(inner, grad, both)
+        return grad, both
+    (gate, up), (d_gate, d_up) = inner.chunk(2, 1), both.chunk(2, 1)
+    active = F.silu(gate) if silu else F.gelu(gate)
+    torch.mul(grad, active, out=d_up)
+    slope = torch.ops.aten.silu_backward if silu else torch.ops.aten.gelu_backward
+    slope.grad_input(grad.mul_(up), gate, grad_input=d_gate)
+    return active.mul_(up), both

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from seqsci import catalog, registry
 from seqsci.errors import SeqsciError, nearest
-from seqsci.models.settings import ModelSettings
+from seqsci.models.settings import HMTSettings, ModelSettings
 from seqsci.recipe.blocks import (
     ClassifyData,
     ClassifyEvaluate,
@@ -155,6 +155,7 @@ class PretrainRecipe(Recipe):
                 "data.strands: 'shared' reads both strands, so that a causal model would see what it is to tell; "
                 "put train.objective to masked"
             )
+        _require_causal(self.model, self.train.objective)
         _require_strands(self.data)
 
 
@@ -171,6 +172,16 @@ class FinetuneRecipe(Recipe):
         if self.train.frozen and self.train.start is None:
             raise SeqsciError("train.frozen: there is nothing learnt to keep; name a pretrained run by train.start")
         _require_strands(self.data)
+
+
+def _require_causal(model: ModelSettings, objective: str) -> None:
+    """Refuse HMT as published where the next token is asked for, unless it is asked for by that name."""
+    if objective != "masked" and isinstance(model, HMTSettings) and model.leaks and model.inject != "front-leaks":
+        raise SeqsciError(
+            f"model.inject: with front the first {model.summed} of {model.segment} steps of each segment are shown a "
+            f"summary of themselves, so that a causal model sees what it is to tell; take mid, or front-leaks to "
+            f"measure by how much"
+        )
 
 
 def _require_strands(data: WrittenData) -> None:
@@ -211,10 +222,8 @@ def build(tree: Tree) -> Recipe:
     if task not in TASKS:
         raise SeqsciError(f"task: no task '{task}'{nearest(str(task), TASKS)}")
     _refuse_unknown(tree, TASKS[task], "")
-    model = tree.get("model") or {}
-    _refuse_unknown(model, registry.settings(str(model.get("name", ""))), "model")
     typed = fit_types({**tree, "model": {}}, TASKS[task])
-    typed["model"] = fit_types(model, registry.settings(str(model.get("name", ""))))
+    typed["model"] = _fit_model(tree.get("model") or {}, "model")
     try:
         recipe = _adapter(task).validate_python(typed)
     except ValidationError as problem:
@@ -283,12 +292,28 @@ def _sentence(problem: ValidationError) -> str:
     first = problem.errors()[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SeqsciError):
-        return str(cause)
+        return str(cause).replace("model.", "model.encoder.") if "encoder" in first["loc"] else str(cause)
     # In a union pydantic names the chosen model as well: ("model", "informer", "heads").
     path = ".".join(str(part) for part in first["loc"] if part not in registry.HOMES)
     message = first["msg"][:1].lower() + first["msg"][1:]
     given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
     return f"{path}: {message}{given}"
+
+
+def _fit_model(tree: Any, path: str) -> Tree:
+    """A model's block with each value as its field wants it, and so the block of an encoder inside it."""
+    if not isinstance(tree, dict):
+        raise SeqsciError(f"{path}: give settings by name, not {tree!r}")
+    name = str(tree.get("name", ""))
+    if path != "model" and name not in (own := [known for known in registry.HOMES if known != "hmt"]):
+        raise SeqsciError(f"{path}.name: no encoder '{name}' to put a memory around{nearest(name, own)}")
+    cls = registry.settings(name)
+    _refuse_unknown(tree, cls, path)
+    if "encoder" not in tree:
+        return fit_types(tree, cls)
+    inner = expand({"model": tree["encoder"]})["model"]
+    typed = fit_types({key: value for key, value in tree.items() if key != "encoder"}, cls)
+    return {**typed, "encoder": _fit_model(inner, f"{path}.encoder")}
 
 
 def _refuse_unknown(tree: Any, cls: type, path: str) -> None:

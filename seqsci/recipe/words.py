@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -20,6 +21,8 @@ def kind_words(hint: Any) -> str:
         return _either([kind_words(part) for part in parts])
     if origin is tuple:
         return f"list of: {kind_words(parts[0])}"
+    if is_dataclass(hint):
+        return f"settings of {getattr(hint, 'name', hint)}"
     return "mapping" if origin is dict else NAMES.get(hint, str(hint))
 
 
@@ -27,6 +30,8 @@ def value_words(value: Any) -> str:
     """A default as a flag would give it."""
     if value is None or value in ((), {}):
         return "none"
+    if is_dataclass(value):
+        return str(getattr(value, "name", value))
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -57,6 +57,9 @@ class PretrainTrain(Train):
     objective: Literal["causal", "masked", "fim"] = "causal"
     """Tell each token from those before it; tell hidden ones from all others (15 % of them, as in BERT); or causal
     with some spans moved to the end, so that a gap can be filled (proteins)."""
+    start: str | None = None
+    """Run folder of `seqsci pretrain` whose weights training begins with, such as HMT's first stage, recurrence alone
+    (model.memory 1), for its second; random ones when not given."""
     epochs: Positive = 10
     """Passes over the training rows, at most."""
     rows: Positive | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,25 @@ class LanguageTask(SequenceTask):
         network: gives (B, L, V) logits.
         optimisation: of the training.
         steps: of an epoch.
+        initial: puts another run's weights into the network; called when training begins anew, not when it is resumed.
     """
 
-    def __init__(self, network: nn.Module, optimisation: Optimisation, steps: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        optimisation: Optimisation,
+        steps: int,
+        initial: Callable[[nn.Module], None] | None = None,
+    ) -> None:
         super().__init__(network, optimisation, steps)
+        self.initial = initial
         self.read = 0
         """Tokens that training steps of this process have read."""
+
+    def setup(self, stage: str) -> None:
+        """Weights to begin with: before the optimizer is made, and before a resume point is read."""
+        if self.initial is not None and self.trainer.ckpt_path is None:
+            self.initial(self.network)
 
     def loss(self, batch: Any) -> Tensor:
         """Mean over the tokens of a batch."""

@@ -15,7 +15,7 @@ from seqsci.domains import proteins
 from seqsci.domains.proteins import neighbours
 from seqsci.domains.proteins.alignment import aligned
 from seqsci.domains.proteins.assess import nearest_identity
-from seqsci.domains.proteins.homologs import fill_in_the_middle, filled, sample_set, weights
+from seqsci.domains.proteins.homologs import fill_in_the_middle, filled, weights
 from seqsci.domains.proteins.letters import RESIDUES
 from seqsci.domains.proteins.neighbours import clusters
 from seqsci.domains.proteins.pssm import BACKGROUND
@@ -208,26 +208,6 @@ def test_what_cannot_be_filled(tokens: list[int], part: str) -> None:
         filled(np.array(tokens, dtype=np.uint8))
     with pytest.raises(SeqsciError, match="is no residue"):
         fill_in_the_middle(np.array(tokens, dtype=np.uint8), np.random.default_rng(0))
-
-
-def test_sets_of_homologs() -> None:
-    members = ["A" * n for n in (10, 20, 30, 40)]
-    drawn = [sample_set(members, np.random.default_rng(seed), 60) for seed in range(200)]
-    assert all(0 < sum(map(len, chosen)) <= 60 for chosen in drawn) and len({tuple(d) for d in drawn}) > 5
-    # Nothing that would still fit is left out.
-    assert all(
-        min((len(m) for m in members if m not in chosen), default=99) + sum(map(len, chosen)) > 60 for chosen in drawn
-    )
-    assert (
-        sample_set(members, np.random.default_rng(3), 60) == drawn[3]
-        and sample_set(members, np.random.default_rng(0), 5) == []
-    )
-    first = [
-        sample_set(list("ABCD"), np.random.default_rng(s), 1, np.array([0.7, 0.1, 0.1, 0.1]))[0] for s in range(1000)
-    ]
-    assert abs(first.count("A") / 1000 - 0.7) < 0.05
-    never = [sample_set(list("AB"), np.random.default_rng(s), 1, np.array([1.0, 0.0]))[0] for s in range(100)]
-    assert set(never) == {"A"}
 
 
 def test_sequence_weights_count_neighbours() -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seqsci_kernels.mlstm import State, chunks, cpu, empty_state, mlstm, mlstm_step
+from seqsci_kernels import native
+from seqsci_kernels.mlstm import State, chunks, chunkwise, cpu, empty_state, mlstm, mlstm_step
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -72,22 +73,23 @@ def assert_close(got: list[Tensor], want: list[Tensor], tolerance: float) -> Non
 def test_every_form_is_the_recurrence(steps: int, K: int, V: int, state: bool, dtype: torch.dtype) -> None:
     tensors = [x.to(dtype) for x in inputs(steps, K, V, state=state)]
     want = everything([x.double() for x in tensors], backend="reference")
-    for backend in ("cpu", "parallel"):
+    for backend in ("chunkwise", "cpu", "parallel"):
         assert_close(everything(tensors, backend=backend), want, 1e-10 if dtype == torch.float64 else 1e-5)
 
 
 @pytest.mark.parametrize("forget", [-30.0, 30.0])
-def test_gradients_of_closed_and_open_gates_keep_their_digits(forget: float) -> None:
+@pytest.mark.parametrize("backend", ["chunkwise", "cpu"])
+def test_gradients_of_closed_and_open_gates_keep_their_digits(forget: float, backend: str) -> None:
     """They are tiny, and a difference of sums over the sequence would have none left."""
     row = FORGETS.index(forget) * len(INPUTS)
     tensors = [x[row : row + 1].float() for x in inputs(200, 8, 8)]
     want = everything([x.double() for x in tensors], backend="reference")[NAMES.index("df")]
-    got = everything(tensors, backend="cpu")[NAMES.index("df")]
+    got = everything(tensors, backend=backend)[NAMES.index("df")]
     assert float(want.abs().max()) < 1e-9
     assert float((got - want).abs().max() / want.abs().max()) < 1e-5
 
 
-@pytest.mark.parametrize("backend", ["cpu", "parallel"])
+@pytest.mark.parametrize("backend", ["chunkwise", "cpu", "parallel"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -104,7 +106,7 @@ def test_options(options: dict[str, object], backend: str) -> None:
     assert_close(everything(tensors, backend=backend, **options), want, 1e-10)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "parallel"])
+@pytest.mark.parametrize("backend", ["chunkwise", "cpu", "parallel"])
 def test_packed_sequences_know_nothing_of_each_other(backend: str) -> None:
     ends = torch.tensor([0, 1, 65, 66, 130, 200, 201])
     tensors = [x[:1] if row < 5 else x[:6] for row, x in enumerate(inputs(201, 8, 5))]
@@ -123,14 +125,16 @@ def test_packed_sequences_know_nothing_of_each_other(backend: str) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_long_sequences_in_several_stretches(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "SPAN", 2)
-    monkeypatch.setattr(cpu, "chunk_size", lambda steps, width: 16)
+    monkeypatch.setattr(chunkwise, "chunk_size", lambda steps, width: 16)
+    monkeypatch.setattr(cpu, "CHUNK", 16)
     tensors = inputs(150, 4, 4)
     ends = None
     if packed:
         tensors = [x[:1] if row < 5 else x[:5] for row, x in enumerate(tensors)]
         ends = torch.tensor([0, 20, 21, 117, 149, 150])
     want = everything(tensors, backend="reference", cu_seqlens=ends, eps=0.1)
-    assert_close(everything(tensors, backend="cpu", cu_seqlens=ends, eps=0.1), want, 1e-10)
+    for backend in ("chunkwise", "cpu"):
+        assert_close(everything(tensors, backend=backend, cu_seqlens=ends, eps=0.1), want, 1e-10)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -198,9 +202,10 @@ def small(steps: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("activation", ["exp", "sigmoid"])
-@pytest.mark.parametrize("backend", ["cpu", "parallel", "reference"])
+@pytest.mark.parametrize("backend", ["chunkwise", "cpu", "parallel", "reference"])
 def test_gradients_of_every_form(backend: str, activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "chunk_size", lambda steps, width: 4)
+    monkeypatch.setattr(chunkwise, "chunk_size", lambda steps, width: 4)
+    monkeypatch.setattr(cpu, "CHUNK", 4)
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         options = {"input_activation": activation, "backend": backend, "eps": 0.1}
@@ -209,7 +214,7 @@ def test_gradients_of_every_form(backend: str, activation: str, monkeypatch: pyt
 
     tensors = small(7)
     assert torch.autograd.gradcheck(run, tensors)
-    if backend != "cpu" and activation == "exp":
+    if backend in ("parallel", "reference") and activation == "exp":
         assert torch.autograd.gradgradcheck(run, small(3))
 
 
@@ -235,7 +240,7 @@ def test_infinite_gates_forget_and_skip() -> None:
     assert not grads[1][:, :, 15].any() and grads[1][:, :, 14].any()
 
 
-@pytest.mark.parametrize("backend", ["cpu", "parallel", "reference"])
+@pytest.mark.parametrize("backend", ["chunkwise", "cpu", "parallel", "reference"])
 def test_large_gates_stay_finite(backend: str) -> None:
     q, k, v, i, f, *_ = small(100)
     h, _ = mlstm(q.float(), k.float(), v.float(), 1e3 * i.float(), 1e3 * f.float(), backend=backend)
@@ -271,6 +276,23 @@ def test_the_backward_pass_keeps_no_states() -> None:
     # q, k, v and h; gates, their logarithms, masks of the limits, r; four states and slack.
     assert sum(kept.values()) <= 4 * 16 * steps_of + 8 * steps_of + 16_384
     h.sum().backward()
+
+
+def test_threads_and_small_numbers_change_nothing() -> None:
+    tensors = [torch.randn(8, 3, 300, 16, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    tensors += [torch.randn(8, 3, 300, generator=torch.Generator().manual_seed(n)) for n in range(2)]
+    alone = everything_of(tensors)
+    torch.set_num_threads(2)
+    for x, y in zip(everything_of(tensors), alone, strict=True):
+        assert torch.equal(x, y)
+    # The threads take what is below 1.2e-38 for 0 while they compute, and then no longer.
+    assert float(torch.tensor(1e-40) * 1.0) > 0
+
+
+def everything_of(tensors: list[Tensor]) -> list[Tensor]:
+    leaves = [x.clone().requires_grad_() for x in tensors]
+    h, _ = mlstm(*leaves)
+    return [h.detach(), *torch.autograd.grad(h.square().sum(), leaves)]
 
 
 def test_strides_change_nothing() -> None:
@@ -312,9 +334,18 @@ def test_second_derivatives_of_the_fast_form_are_refused() -> None:
         torch.autograd.grad(first[0].sum(), tensors)
 
 
+def test_without_a_compiler_the_default_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = inputs(65, 8, 8)
+    fast = everything(tensors)
+    monkeypatch.setattr(native, "load", lambda source: native.Unavailable("no compiler"))
+    assert_close(everything(tensors), fast, 1e-10)
+    with pytest.raises(ValueError, match="backend: 'cpu' cannot be used: no compiler"):
+        everything(tensors, backend="cpu")
+
+
 def test_errors_name_what_is_wrong() -> None:
     q, k, v, i, f, C, n, m = (x.detach() for x in small(5))
-    with pytest.raises(ValueError, match="known: cpu, parallel, reference, triton"):
+    with pytest.raises(ValueError, match="known: chunkwise, cpu, parallel, reference, triton"):
         mlstm(q, k, v, i, f, backend="cuda9")
     with pytest.raises(ValueError, match="backend: 'triton' cannot be used: "):
         mlstm(q, k, v, i, f, backend="triton")
@@ -358,9 +389,12 @@ def test_errors_name_what_is_wrong() -> None:
 def test_operators_keep_their_promises_to_torch() -> None:
     q, k, v, i, f, C, n, m = small(5)
     arguments = (q, k, v, i, -f.abs(), C, n, m, None, 0.5, True, 0.0)
-    torch.library.opcheck(
-        cpu._forward, arguments, test_utils=("test_schema", "test_faketensor", "test_autograd_registration")
-    )
+    for name in ("chunkwise", "cpu"):
+        torch.library.opcheck(
+            getattr(torch.ops.seqsci, f"mlstm_{name}").default,
+            arguments,
+            test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
+        )
 
 
 def test_autocast_changes_nothing() -> None:

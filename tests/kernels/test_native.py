@@ -77,6 +77,16 @@ def test_a_damaged_library_is_made_anew(source: Path, monkeypatch: pytest.Monkey
     native.load.cache_clear()
 
 
+def test_a_header_that_changed_is_another_library(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQSCI_KERNELS_CACHE", str(source.parents[1]))
+    monkeypatch.setattr(native, "HEADERS", source.parent)
+    source.write_text('#include "shared.h"\nextern "C" int answer() { return ANSWER; }\n')
+    for answer in (1, 2):
+        (source.parent / "shared.h").write_text(f"#define ANSWER {answer}\n")
+        library = native._load(source)
+        assert library.answer() == answer
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_folder_that_others_may_write_is_not_trusted(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQSCI_KERNELS_CACHE", str(source.parents[1]))
@@ -94,9 +104,9 @@ def test_a_folder_that_cannot_be_written(source: Path) -> None:
 
 def test_info_says_what_is_usable_and_why_not() -> None:
     found = seqsci_kernels.info()
-    assert {"mlstm", "probsparse", "slstm"} <= set(found)
-    assert all(backends["reference"] == "usable" and backends["triton"] for backends in found.values())
-    assert found["slstm"]["cpu"] == "usable"
+    assert set(found) == {"elementwise", "mlstm", "probsparse", "slstm"}
+    assert all(backends["reference"] == backends["cpu"] == "usable" for backends in found.values())
+    assert all(found[op]["triton"] for op in ("mlstm", "probsparse", "slstm"))
 
 
 def test_plain_form_without_a_compiler() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from seqsci_kernels import native
 from torch import Tensor, nn
 
 from seqsci.errors import SeqsciError
@@ -341,6 +342,43 @@ def test_half_precision_products(kind: dict[str, Any]) -> None:
     assert all(p.grad.isfinite().all() and p.grad.dtype == torch.float32 for p in made.parameters())
     exact = made(x, ones(2, 20))
     assert ((y - exact).norm() / exact.norm()).item() < 0.1
+
+
+@every
+@pytest.mark.parametrize("shape", [(1, 70), (3, 9), (4, 1)])
+def test_without_a_compiler_all_is_the_same(
+    kind: dict[str, Any], shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = encoder(**kind)
+    # Neither the input nor the gradient lies densely in memory.
+    x, weight = inputs(32, *shape).permute(1, 2, 0).requires_grad_(), inputs(1, 1, 32).expand(*shape, 32)
+
+    def everything() -> list[Tensor]:
+        y = made(x, ones(*shape))
+        return [y, *torch.autograd.grad(y, [x, *made.parameters()], weight, allow_unused=True)]
+
+    fast = everything()
+    monkeypatch.setattr(native, "load", lambda source: native.Unavailable("no compiler"))
+    for got, want in zip(fast, everything(), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-10)
+
+
+@every
+def test_one_pass_in_half_precision_is_as_exact_as_the_plain_form(
+    kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, x = encoder(1, **kind).float(), inputs(2, 20, 32).float()
+
+    def everything(enabled: bool) -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = made(x, ones(2, 20))
+        return [y.detach(), *torch.autograd.grad(y.float().square().sum(), list(made.parameters()))]
+
+    exact, fast = everything(False), everything(True)
+    monkeypatch.setattr(native, "load", lambda source: native.Unavailable("no compiler"))
+    for want, *both in zip(exact, fast, everything(True), strict=True):
+        near, plain = (float((y - want).norm() / want.norm()) for y in both)
+        assert near < 1.2 * plain + 0.01
 
 
 def test_a_convolution_keeps_what_the_next_piece_needs() -> None:

@@ -24,13 +24,25 @@ PAPER = SequenceShape(context=100, channels=6, times=1, kinds=0, static=4, class
 SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "dropout": 0.0}
 
 
-def network_of(name: str) -> nn.Module:
-    torch.manual_seed(0)
+AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn"]
+"""HMT by itself is around Bio-xLSTM."""
+
+
+def settings_of(name: str) -> Any:
+    name, _, inner = name.partition("/")
+    small = SMALL
+    if name == "hmt":
+        encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
+        small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
     for value in vars(known_settings).values():
         if isinstance(value, type) and getattr(value, "name", None) == name:
-            given = value(**{f.name: SMALL[f.name] for f in fields(value) if f.name in SMALL})
-            return build("classify", given, SHAPE)
+            return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})
     raise AssertionError(f"no settings for {name}")
+
+
+def network_of(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build("classify", settings_of(name), SHAPE)
 
 
 def batch(lengths: list[int], shape: SequenceShape = SHAPE, seed: int = 0) -> Batch:
@@ -57,7 +69,7 @@ def row(given: Batch, number: int, steps: int) -> Batch:
     return replace(given, **{k: v[:, :steps] if k in long else v for k, v in cut.items()})
 
 
-every = pytest.mark.parametrize("name", registry.names())
+every = pytest.mark.parametrize("name", [*registry.names(), *AROUND])
 LENGTHS = [20, 3, 1, 11, 7]
 
 

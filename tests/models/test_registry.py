@@ -20,12 +20,19 @@ from seqsci.nn.head import DirectForecaster, build
 SHAPE = Shape(context=24, horizon=6, channels=3, outputs=2, marks=4, output_index=(0, 2))
 SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "label_length": 8, "dropout": 0.0}
 """Small sizes; an encoder takes those that its settings have."""
+AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn"]
+"""HMT by itself is around Bio-xLSTM."""
 
 
 def settings_of(name: str) -> Any:
+    name, _, inner = name.partition("/")
+    small = SMALL
+    if name == "hmt":
+        encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
+        small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
     for value in vars(known_settings).values():
         if isinstance(value, type) and getattr(value, "name", None) == name:
-            return value(**{f.name: SMALL[f.name] for f in fields(value) if f.name in SMALL})
+            return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})
     raise AssertionError(f"no settings for {name}")
 
 
@@ -34,7 +41,7 @@ def network_of(name: str, head: str) -> nn.Module:
     settings = settings_of(name)
     if head == "own":
         return build("forecast", settings, SHAPE)
-    return DirectForecaster(SHAPE, settings, registry.encoder(name)(settings))
+    return DirectForecaster(SHAPE, settings, registry.encoder(settings.name)(settings))
 
 
 def batch(rows: int) -> Batch:
@@ -55,7 +62,7 @@ def row(given: Batch, number: int) -> Batch:
     return replace(given, **{k: v[number : number + 1] for k, v in tensors.items() if v is not None})
 
 
-every = pytest.mark.parametrize("name", registry.names())
+every = pytest.mark.parametrize("name", [*registry.names(), *AROUND])
 both = pytest.mark.parametrize("head", ["own", "linear"])
 
 
@@ -108,7 +115,7 @@ def test_a_row_alone_is_the_row_in_a_batch(name: str, head: str) -> None:
 def test_encoder_contract(name: str) -> None:
     settings = settings_of(name)
     torch.manual_seed(0)
-    encoder = registry.encoder(name)(settings).eval()
+    encoder = registry.encoder(settings.name)(settings).eval()
     assert isinstance(encoder, Encoder)
     x, mask = torch.randn(3, 21, encoder.width), torch.ones(3, 21, dtype=torch.bool)
     y = encoder(x, mask)
@@ -121,7 +128,8 @@ def test_encoder_contract(name: str) -> None:
 
 @every
 def test_masked_steps_change_nothing(name: str) -> None:
-    encoder = registry.encoder(name)(settings_of(name)).eval()
+    settings = settings_of(name)
+    encoder = registry.encoder(settings.name)(settings).eval()
     x = torch.randn(3, 24, encoder.width)
     mask = torch.ones(3, 24, dtype=torch.bool)
     mask[0, 5:9], mask[1, :20] = False, False

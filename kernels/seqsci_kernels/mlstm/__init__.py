@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqsci_kernels.gpu import why_not_triton
-from seqsci_kernels.mlstm import cpu, reference
+from seqsci_kernels.mlstm import chunkwise, cpu, reference
 from seqsci_kernels.mlstm.reference import Options, State, empty_state
 
-__all__ = ["BACKENDS", "State", "empty_state", "mlstm", "mlstm_step"]
+__all__ = ["BACKENDS", "State", "empty_state", "mlstm", "mlstm_step", "why_not"]
 
 Activation = Literal["exp", "sigmoid"]
 Direction = Literal["forward", "backward", "both"]
@@ -40,13 +40,21 @@ def _triton(q: Tensor, *args: Any) -> tuple[Tensor, State]:
     return triton.mlstm(q, *args)
 
 
+def _cpu(q: Tensor, *args: Any) -> tuple[Tensor, State]:
+    reason = why_not("cpu", q.device.type)
+    if reason:
+        raise ValueError(f"backend: 'cpu' cannot be used: {reason}")
+    return cpu.mlstm(q, *args)
+
+
 BACKENDS: dict[str, Form] = {
-    "cpu": cpu.mlstm,
+    "chunkwise": chunkwise.mlstm,
+    "cpu": _cpu,
     "parallel": reference.mlstm_parallel,
     "reference": reference.mlstm,
     "triton": _triton,
 }
-"""Name of a form -> its function. All but "triton" are made of torch operations and run on any device."""
+"""Name of a form -> its function. All but "cpu" and "triton" are made of torch operations and run on any device."""
 
 
 def mlstm(
@@ -82,9 +90,9 @@ def mlstm(
         eps: added to the denominator in units of exp(m), as published weights expect.
         direction: "backward" begins at the last step. "both" does the two in one call: then h is
             `(2, B, H, S, V)`, forward first, and so are the states, `(2, B, H, ...)` or `(2, N, H, ...)`.
-        backend: "cpu" (chunkwise, on any device), "triton" (chunkwise, NVIDIA), "parallel" (S x S memory), or
-            "reference" (step by step). By default triton on a CUDA device that has it, else cpu. Second
-            derivatives need "parallel" or "reference".
+        backend: "cpu" (chunkwise, compiled C++), "triton" (chunkwise, NVIDIA), "chunkwise" (of torch operations,
+            any device), "parallel" (S x S memory), or "reference" (step by step). By default the first of these
+            that fits. Second derivatives need "parallel" or "reference".
 
     Returns:
         h, `(B, H, S, V)` in the type of q, and the state after the last step, in float32 or float64. The
@@ -142,10 +150,19 @@ def mlstm_step(
     return h.to(q.dtype), state
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def why_not(name: str, device: str) -> str | None:
+    """The reason why backend "cpu" or "triton" cannot serve tensors on this kind of device, or None."""
+    if name == "cpu":
+        return cpu.why_not() if device == "cpu" else f"the tensors are on {device}"
+    return why_not_triton(device) if name == "triton" else None
+
+
 def _default(q: Tensor) -> str:
-    """Triton on an NVIDIA GPU, but not for float64."""
-    fits = q.is_cuda and torch.version.cuda is not None and q.dtype != torch.float64
-    return "triton" if fits and why_not_triton("cuda") is None else "cpu"
+    """Triton on an NVIDIA GPU, but not for float64; C++ on a CPU."""
+    if q.is_cuda and torch.version.cuda is not None and q.dtype != torch.float64 and not why_not("triton", "cuda"):
+        return "triton"
+    return "chunkwise" if why_not("cpu", q.device.type) else "cpu"
 
 
 def _options(q: Tensor, scale: float | None, normalize: bool, eps: float) -> Options:

@@ -10,115 +10,15 @@
 //
 // B rows, T steps, D width; a row of gates is i | f | z | o, 4 D numbers. Strides count numbers, not bytes.
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <vector>
+
+#include "simd.h"
 
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int BYTES = 64, ROWS = 8;
-#elif defined(__AVX2__)
-constexpr int BYTES = 32, ROWS = 4;
-#else
-constexpr int BYTES = 16, ROWS = 4;
-#endif
-
 constexpr double EMPTY = -1e30;  // ln n of an empty state: finite, so that no difference is NaN
 
-template <typename T>
-struct Vector {
-  typedef T type __attribute__((vector_size(BYTES)));
-  static constexpr int lanes = BYTES / sizeof(T);
-  static type load(const T* p) {
-    type x;
-    std::memcpy(&x, p, sizeof x);
-    return x;
-  }
-  static void store(T* p, type x) { std::memcpy(p, &x, sizeof x); }
-};
-
-// A matrix (rows, inner) of any two strides times w (inner, columns), added to `start` (rows, columns).
-template <typename T>
-struct Product {
-  const T *a;
-  int64_t a_row, a_inner;
-  const T *w;
-  int64_t inner, columns;
-  const T *start;
-  int64_t start_row;
-  T *out;
-  int64_t out_row;
-
-  // R rows and V vectors of columns, all sums in registers.
-  template <int R, int V>
-  void block(int64_t row, int64_t column) const {
-    using Vec = Vector<T>;
-    typename Vec::type sum[R][V];
-    for (int r = 0; r < R; r++)
-      for (int v = 0; v < V; v++)
-        sum[r][v] = Vec::load(start + (row + r) * start_row + column + v * Vec::lanes);
-    const T *x = a + row * a_row, *y = w + column;
-    for (int64_t k = 0; k < inner; k++, x += a_inner, y += columns) {
-      typename Vec::type right[V];
-      for (int v = 0; v < V; v++) right[v] = Vec::load(y + v * Vec::lanes);
-      for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++) sum[r][v] += x[r * a_row] * right[v];
-    }
-    for (int r = 0; r < R; r++)
-      for (int v = 0; v < V; v++) Vec::store(out + (row + r) * out_row + column + v * Vec::lanes, sum[r][v]);
-  }
-
-  template <int R>
-  void rows(int64_t row) const {
-    constexpr int L = Vector<T>::lanes, V = R >= 4 ? 2 : 4;
-    int64_t column = 0;
-    for (; column + V * L <= columns; column += V * L) block<R, V>(row, column);
-    for (; column + L <= columns; column += L) block<R, 1>(row, column);
-    for (; column < columns; column++)
-      for (int r = 0; r < R; r++) {
-        T sum = start[(row + r) * start_row + column];
-        for (int64_t k = 0; k < inner; k++) sum += a[(row + r) * a_row + k * a_inner] * w[k * columns + column];
-        out[(row + r) * out_row + column] = sum;
-      }
-  }
-
-  void run(int64_t count) const {
-    int64_t row = 0;
-    for (; row + ROWS <= count; row += ROWS) rows<ROWS>(row);
-    for (; row + 4 <= count; row += 4) rows<4>(row);
-    for (; row + 2 <= count; row += 2) rows<2>(row);
-    for (; row < count; row++) rows<1>(row);
-  }
-};
-
-inline double exponential(double x) { return std::exp(x); }
 inline double log_one_plus(double x) { return std::log1p(x); }
-
-// e^x = 2^n e^r with |r| <= ln 2 / 2 and a polynomial for e^r; error below 2 units in the last place.
-// A compiler can do it for many numbers at once, and the result is the same with every C library.
-inline float exponential(float x) {
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
-  constexpr float ROUND = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  float n = (x * 1.44269504f + ROUND) - ROUND;
-  float r = x - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  float p = 1.0f / 5040;
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
-  float power;
-  std::memcpy(&power, &bits, sizeof power);
-  return p * power;
-}
 
 // ln(1 + x) for x in [0, 1]: x times a polynomial, fitted at Chebyshev's points.
 inline float log_one_plus(float x) {
@@ -218,7 +118,7 @@ void forward(int64_t B, int64_t steps, int64_t D, int reversed, const uint8_t *r
         std::fill_n(log_norm + b * D, D, T(EMPTY));
       }
     for (int64_t b = 0; b < B; b++) add(gates + b * gates_row + t * gates_step, bias, 4 * D, now.data() + b * 4 * D);
-    Product<T>{hidden, D, 1, recurrent, D, 4 * D, now.data(), 4 * D, now.data(), 4 * D}.run(B);
+    Product<T>{hidden, D, 1, recurrent, 4 * D, now.data(), 4 * D, now.data(), 4 * D}.run(B, D, 4 * D);
     step(now.data(), B, D, hidden, cell, log_norm, saved ? saved + t * SAVED * size : unsaved.data());
     for (int64_t b = 0; b < B; b++) std::copy_n(hidden + b * D, D, out + b * out_row + t * out_step);
   }
@@ -261,7 +161,7 @@ void backward(int64_t B, int64_t steps, int64_t D, int reversed, const uint8_t *
   const int64_t size = B * D, G = 4 * D;
   // The gradient of R is a product over all steps: done for some steps at a time, while they are in the cache.
   const int64_t chunk = std::max<int64_t>(1, 128 / B);
-  std::vector<T> grads(3 * size), befores(chunk * size), gates(chunk * B * G), turned(G * D), first(size), none(G);
+  std::vector<T> grads(3 * size), befores(chunk * size), gates(chunk * B * G), turned(G * D), first(size);
   T *dh = grads.data(), *dy = dh + size, *ds = dy + size;
   for (int64_t k = 0; k < D; k++)
     for (int64_t g = 0; g < G; g++) turned[g * D + k] = recurrent[k * G + g];
@@ -301,13 +201,13 @@ void backward(int64_t B, int64_t steps, int64_t D, int reversed, const uint8_t *
       std::copy_n(g + b * G, G, gates_grad + b * gates_row + t * gates_step);
       add(bias_grad, g + b * G, G, bias_grad);
     }
-    Product<T>{g, G, 1, turned.data(), G, D, none.data(), 0, dh, D}.run(B);
+    Product<T>{g, G, 1, turned.data(), D, nullptr, 0, dh, D}.run(B, G, D);
     if (any)
       for (int64_t b = 0; b < B; b++)
         if (fresh(reset, b, t, steps, reversed))
           for (int kind = 0; kind < 3; kind++) std::fill_n(dh + kind * size + b * D, D, T(0));
     if (++filled == chunk || k == 0) {
-      Product<T>{befores.data(), 1, D, gates.data(), filled * B, G, recurrent_grad, G, recurrent_grad, G}.run(D);
+      Product<T>{befores.data(), 1, D, gates.data(), G, recurrent_grad, G, recurrent_grad, G}.run(D, filled * B, G);
       filled = 0;
     }
   }

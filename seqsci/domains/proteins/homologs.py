@@ -1,7 +1,7 @@
-"""Sets of homologs for training, and fill-in-the-middle over the residues of one protein.
+"""Weights of homologs, and fill-in-the-middle over the residues of one protein.
 
-After ProtMamba (Sgarbossa et al., 2024) and Prot-xLSTM (Schmidinger et al., arXiv:2411.04165): a model reads homologs
-one behind the other, of which stretches may stand at the end instead of in their place.
+After ProtMamba (Sgarbossa et al., 2024) and Prot-xLSTM (Schmidinger et al., arXiv:2411.04165): of the homologs that a
+model reads one behind the other, stretches may stand at the end instead of in their place.
 """
 
 from __future__ import annotations
@@ -20,37 +20,6 @@ ALIKE = 0.8
 LONGEST = 0.2
 """Longest span as a share of the residues up to the next one."""
 BLOCK = 256
-
-
-def sample_set(
-    members: Sequence[str],
-    rng: np.random.Generator,
-    letters: int,
-    probabilities: NDArray[np.float64] | None = None,
-) -> list[str]:
-    """Members in random order, as many as fit.
-
-    Args:
-        members: ungapped homologs.
-        rng: draws the order; the same state gives the same set.
-        letters: of all members together at most. One that is longer than what is left is passed over and the next
-            is tried.
-        probabilities: (M,) weights of the draw without replacement, such as `weights`; None: all alike.
-    """
-    if probabilities is None:
-        order = rng.permutation(len(members))
-    else:
-        # Keys u^(1/w) in falling order are a weighted draw without replacement (Efraimidis and Spirakis, 2006).
-        # Their logarithms do not run out of digits.
-        order = np.argsort(-np.log(rng.random(len(members))) / np.maximum(probabilities, 1e-300))
-    chosen: list[str] = []
-    left = letters
-    for number in order:
-        member = members[int(number)]
-        if len(member) <= left:
-            chosen.append(member)
-            left -= len(member)
-    return chosen
 
 
 def weights(rows: NDArray[np.uint8], alike: float = ALIKE) -> NDArray[np.float64]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from seqsci.report.drawing import BLUE, INK, draw_learning, draw_scores, new_figure
+from seqsci.report.drawing import BLUE, INK, draw_learning, draw_scores, new_figure, shorten
 from seqsci.report.finetune.material import Material
 from seqsci.report.probabilities import draw_confusion, draw_ranking, draw_reliability
 
+QUANTITY = 64
+"""Letters of what is predicted, in a picture."""
 MAIN = {"log_loss": "log loss", "rmse": "RMSE"}
 
 
@@ -34,8 +36,8 @@ def _draw_scatter(material: Material) -> Figure | None:
     low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
     left.plot(truth, predicted, "o", **style)
     left.plot([low, high], [low, high], color=INK, lw=1, ls=":")
-    left.set_xlabel("true", parse_math=False)
-    left.set_ylabel(f"predicted {material.quantity}", parse_math=False)
+    left.set_title(shorten(material.quantity, QUANTITY), fontsize=10, loc="left", parse_math=False)
+    left.set(xlabel="true", ylabel="predicted")
     right.plot(predicted, predicted - truth, "o", **style)
     right.axhline(0, color=INK, lw=1, ls=":")
     right.set(xlabel="predicted", ylabel="predicted less true")

@@ -17,6 +17,9 @@ from seqsci.data.rows import Row, ask_nothing
 from seqsci.training.language.rows import ENDS
 from seqsci.training.language.science import Science
 
+MOST = 1 << 16
+"""Tokens of a batch that is only read, padding included, so that long records do not fill the memory."""
+
 
 class Labelled(Dataset[TokenBatch]):
     """Batches of records, each whole: an encoder reads any length.
@@ -62,9 +65,15 @@ class Labelled(Dataset[TokenBatch]):
         return batch if self.targets is None else replace(batch, label=self.targets[batch.index])
 
     def batches(self, size: int) -> Iterator[TokenBatch]:
-        """All rows, the short ones first; `index` says which."""
-        for part in torch.split(self.lengths.argsort(stable=True), size):
-            yield self.__getitems__(part.tolist())
+        """All rows, the short ones first, at most `size` and `MOST` tokens at a time; `index` says which."""
+        part: list[int] = []
+        for place in self.lengths.argsort(stable=True).tolist():
+            if part and (len(part) == size or (len(part) + 1) * int(self.lengths[place]) > MOST):
+                yield self.__getitems__(part)
+                part = []
+            part.append(place)
+        if part:
+            yield self.__getitems__(part)
 
     def other_strand(self) -> Labelled:
         """The same records, read from the other strand."""

@@ -43,10 +43,13 @@ class Corpus:
         """What reading and dividing have found out or changed."""
         return (*self.records.notes, *self.parts.notes, self._sizes())
 
+    def pieces(self, split: str) -> list[tuple[int, int, int]]:
+        """Record, start and stop of each piece of a split."""
+        return self.parts.frame.filter(split=split).select("record", "start", "stop").rows()
+
     def texts(self, split: str) -> list[str]:
         """The letters of a split, a text for each piece."""
-        pieces = self.parts.frame.filter(split=split).select("record", "start", "stop")
-        return [self.records.text(*piece) for piece in pieces.iter_rows()]
+        return [self.records.text(*piece) for piece in self.pieces(split)]
 
     def _sizes(self) -> str:
         sizes = self.parts.frame.group_by("split").agg(pl.len(), (pl.col("stop") - pl.col("start")).sum().alias("n"))

@@ -127,7 +127,9 @@ def composition(corpus: Corpus, split: str) -> dict[str, float]:
     """Share of each token among the first letters of a split, the commonest first."""
     tokenizer, left = corpus.science.TOKENIZER, MOST_LETTERS
     counts: Counter[str] = Counter()
-    for text in corpus.texts(split):
+    for record, start, stop in corpus.pieces(split):
+        # A token of several letters must not be cut; a genome need not be read whole.
+        text = corpus.records.text(record, start, min(stop, start + left) if start or stop > MOST_LETTERS else stop)
         tokens = tokenizer.encode(text)
         for token, n in enumerate(np.bincount(tokens, minlength=len(tokenizer.symbols))):
             if n and token >= len(SPECIALS):

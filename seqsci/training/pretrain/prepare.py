@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -16,6 +17,7 @@ from seqsci.recipe import PretrainRecipe
 from seqsci.tasks.language import LanguageTask
 from seqsci.training.language.load import Corpus, corpus, language_shape
 from seqsci.training.language.rows import Items, Written, sets, windows
+from seqsci.training.pretrain.start import load_start, require_start
 
 DRAWN_FOR_SCORES = 0
 """Seed of what is hidden in, and of the sets drawn for, validation and test: the same for every run."""
@@ -74,7 +76,9 @@ class Prepared:
     def module(self, network: nn.Module, recipe: PretrainRecipe) -> LanguageTask:
         """The network with its loss."""
         steps = -(-self.shown // recipe.train.batch)
-        return LanguageTask(network, recipe.train, steps)
+        begin = recipe.train.start
+        initial = None if begin is None else partial(load_start, start=begin, kind=self.corpus.kind)
+        return LanguageTask(network, recipe.train, steps, initial)
 
     def without_test(self) -> Prepared:
         """The same with the test split closed."""
@@ -97,6 +101,8 @@ def prepare(recipe: PretrainRecipe, source: Any = None) -> Prepared:
         raise SeqsciError(f"train.objective: fim is for proteins, not for {found.kind}; take causal or masked")
     shape = language_shape(found.kind, data)
     _require_order(recipe, shape)
+    if recipe.train.start is not None:
+        require_start(recipe.train.start, found.kind)
     items = {split: _items(found, split, recipe) for split in ("train", "val", "test")}
     return Prepared(corpus=found, items=items, shape=shape, recipe=recipe)
 
@@ -104,7 +110,8 @@ def prepare(recipe: PretrainRecipe, source: Any = None) -> Prepared:
 def _require_order(recipe: PretrainRecipe, shape: LanguageShape) -> None:
     """Refuse a model that reads both ways where it is to tell what comes next, before anything is trained."""
     encoder: Any = LanguageNetwork(recipe.model, shape).encoder
-    if recipe.train.objective != "masked" and not encoder.causal:
+    known = getattr(encoder, "leaks", False) and getattr(recipe.model, "inject", "") == "front-leaks"
+    if recipe.train.objective != "masked" and not encoder.causal and not known:
         raise SeqsciError(
             f"train.objective: a model that reads both ways, as '{recipe.model.name}' here, sees what it is to tell; "
             f"take masked, or a model that reads forward (bioxlstm or transformer with model.direction forward)"

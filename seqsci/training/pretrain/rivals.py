@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqsci.data.records import Tokens
 from seqsci.models.markov import Markov
 from seqsci.models.settings import TransformerSettings
 from seqsci.nn.language import LanguageNetwork
@@ -19,6 +20,8 @@ from seqsci.training.language.strands import strand_losses
 from seqsci.training.pretrain.prepare import Prepared
 
 Floats = NDArray[np.float64]
+MOST_TOKENS = 20_000_000
+"""Of the training rows, that a Markov model counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +57,11 @@ def rival(name: str, recipe: PretrainRecipe, prepared: Prepared, run: Run, *, qu
 
 def _markov(recipe: PretrainRecipe, prepared: Prepared) -> Method:
     """Counts of the training rows; with augmentation of those of as many other spellings as well."""
-    splits = {split: prepared.rows(split) for split in ("train", "val", "test")}
+    splits = {split: prepared.rows(split) for split in ("val", "test")}
     clean = {split: [row.tokens for row in rows.clean()] for split, rows in splits.items()}
-    train = list(clean["train"])
+    train = _counted(prepared.rows("train"))
     if recipe.data.augment:
-        again = prepared.rows("train", fresh=True)
-        train += [again.row(place, np.random.default_rng([1, place])).tokens for place in range(len(again))]
+        train += _counted(prepared.rows("train", fresh=True))
     asked = {split: _asked(splits[split]) for split in ("val", "test")}
     every = np.concatenate(asked["val"])
     model = Markov(prepared.shape.symbols).fit(train, lambda losses: float(losses[every].mean()), clean["val"])
@@ -69,7 +71,22 @@ def _markov(recipe: PretrainRecipe, prepared: Prepared) -> Method:
         pairs = zip(losses, asked[split], strict=True)
         return np.array([[own[which].sum(), which.sum()] for own, which in pairs])
 
-    return Method(val=judge("val"), test=judge("test"), facts={"order": model.order, "strength": model.strength})
+    return Method(
+        val=judge("val"),
+        test=judge("test"),
+        facts={"order": model.order, "strength": model.strength, "tokens": sum(len(row) for row in train)},
+    )
+
+
+def _counted(rows: Written) -> list[Tokens]:
+    """Rows of training, of a genome as many as are counted in memory."""
+    order, left, found = np.random.default_rng(0).permutation(len(rows)), MOST_TOKENS, []
+    for place in order:
+        found.append(rows.row(int(place), np.random.default_rng([1, int(place)])).tokens)
+        left -= len(found[-1])
+        if left <= 0:
+            break
+    return found
 
 
 def _asked(rows: Written) -> list[NDArray[np.bool_]]:
@@ -91,11 +108,17 @@ def _transformer(recipe: PretrainRecipe, prepared: Prepared, run: Run, *, quiet:
     encoder: Any = LanguageNetwork(recipe.model, prepared.shape).encoder
     like = TransformerSettings(
         layers=getattr(recipe.model, "layers", 4),
-        direction="forward" if encoder.causal else "both",
+        direction="both" if recipe.train.objective == "masked" else "forward",
         dropout=recipe.model.dropout,
     )
     settings = matched(like, sum(p.numel() for p in encoder.parameters()))
-    own = replace(recipe, model=settings, evaluate=replace(recipe.evaluate, baselines=()), search={})
+    own = replace(
+        recipe,
+        model=settings,
+        train=replace(recipe.train, start=None),
+        evaluate=replace(recipe.evaluate, baselines=()),
+        search={},
+    )
     folder = run.folder / "transformer"
     folder.mkdir(exist_ok=True)
     inner = Run(folder)

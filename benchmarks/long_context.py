@@ -1,0 +1,197 @@
+"""What a memory is worth, and what it costs.
+
+    python benchmarks/long_context.py passkey [--steps 2000] [--seeds 0,1,2] [--inner transformer]
+    python benchmarks/long_context.py speed
+    python benchmarks/long_context.py memory
+
+`passkey`: one value of 8 is told in one of the first S - 1 segments of 12 tokens and asked for at the end. Trained at S = 3
+and tested at more without training again: HMT beside the same network with recurrence alone (memory 1) and with none
+(memory 0). `speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`:
+peak memory and time per token of a stream of 2 k to 100 k tokens. One CPU thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqsci.data.long_range import passkey
+from seqsci.models.hmt import HMTEncoder
+from seqsci.models.settings import BioXLSTMSettings, HMTSettings, TransformerSettings
+from seqsci.training.fit import peak_rss_mb
+
+SYMBOLS, LENGTH, TRAINED, TESTED = 18, 12, 3, (3, 8, 16, 64)
+INNER: dict[str, Any] = {
+    "transformer": TransformerSettings(width=32, heads=2, layers=2, feedforward=128),
+    "bioxlstm": BioXLSTMSettings(width=32, heads=2, layers=2),
+}
+
+
+class Model(nn.Module):
+    """Tokens to logits, by HMT."""
+
+    def __init__(self, settings: HMTSettings) -> None:
+        super().__init__()
+        self.encoder = HMTEncoder(settings)
+        self.table, self.head = nn.Embedding(SYMBOLS, settings.width), nn.Linear(settings.width, SYMBOLS)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.table(tokens)
+        return self.head(self.encoder(x, torch.ones(tokens.shape, dtype=torch.bool)))
+
+
+def rows(seed: int, count: int, segments: int) -> tuple[Tensor, Tensor]:
+    """Tokens read and the one answer of each row."""
+    tokens, _ = passkey(seed, count, segments=segments, length=LENGTH)
+    return torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, -1])
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, seed: int, count: int, segments: int) -> float:
+    model.eval()
+    tokens, answer = rows(seed, count, segments)
+    right = [
+        (model(t)[:, -1].argmax(-1) == a).float() for t, a in zip(tokens.split(250), answer.split(250), strict=True)
+    ]
+    model.train()
+    return float(torch.cat(right).mean())
+
+
+def trained(settings: HMTSettings, steps: int, seed: int) -> tuple[nn.Module, str]:
+    """The best of the validations each 50 steps; it ends when two in a row are perfect."""
+    torch.manual_seed(seed)
+    model, began = Model(settings), time.process_time()
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    best, state, perfect = -1.0, {}, 0
+    for step in range(1, steps + 1):
+        tokens, answer = rows(10_000 * (seed + 1) + step, 32, TRAINED)
+        optimizer.zero_grad()
+        F.cross_entropy(model(tokens)[:, -1], answer).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 50 == 0:
+            found = accuracy(model, 1, 500, TRAINED)
+            if found >= best:
+                best, state = found, copy.deepcopy(model.state_dict())
+            perfect = perfect + 1 if found == 1 else 0
+            if perfect == 2:
+                break
+    model.load_state_dict(state)
+    return model, f"{step} steps, {time.process_time() - began:.0f} CPU s, validation {best:.3f}"
+
+
+def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str]) -> None:
+    base = HMTSettings(encoder=INNER[inner], segment=LENGTH, memory=300, sensory=0)
+    methods = {
+        "HMT mid": replace(base, inject="mid"),
+        "HMT front": replace(base, inject="front"),
+        "recurrence alone": replace(base, memory=1, inject="mid"),
+        "no memory": replace(base, memory=0),
+    }
+    print(f"passkey around {inner}; accuracy on 1000 rows, chance .125, at {TESTED} segments, trained at {TRAINED}")
+    for seed in seeds:
+        for name, settings in methods.items():
+            if names and name not in names:
+                continue
+            model, told = trained(settings, steps if name != "no memory" else min(steps, 300), seed)
+            found = [accuracy(model, 2, 1000, segments) for segments in TESTED]
+            print(f"seed {seed}  {name:18s} {'  '.join(f'{x:.3f}' for x in found)}   {told}", flush=True)
+
+
+SEGMENT, SENSORY, SUMMARY = 990, 32, 495
+ARITHMETIC = (SEGMENT + SENSORY + 2 + SUMMARY + 2) / SEGMENT
+"""Steps that the encoder reads for each of the sequence's, with `front`; `mid` has one more in a segment."""
+SPEEDED: dict[str, Any] = {
+    "transformer": TransformerSettings(width=128, heads=4, layers=2),
+    "bioxlstm": BioXLSTMSettings(width=128, heads=4, layers=2, style="later"),
+}
+
+
+def run_speed(rounds: int) -> None:
+    """HMT on four segments beside its encoder on the same four, one by one; the median of alternate rounds."""
+    print(
+        f"CPU time of HMT over that of its encoder alone, {SEGMENT} steps a segment; token arithmetic {ARITHMETIC:.3f}"
+    )
+    for name, inner in SPEEDED.items():
+        for inject in ("front", "mid"):
+            model = HMTEncoder(
+                HMTSettings(encoder=inner, segment=SEGMENT, sensory=SENSORY, summary=SUMMARY, inject=inject)
+            )
+            x = torch.randn(1, 4 * SEGMENT, inner.width)
+            told = [name, f"{inject:5s}"]
+            for backward in (False, True):
+                ratios = []
+                for _ in range(rounds):
+                    alone = seconds(
+                        lambda: torch.cat([model.encoder(h, real(h)) for h in x.split(SEGMENT, 1)], 1), backward
+                    )
+                    ratios.append(seconds(lambda: model(x, real(x)), backward) / alone)
+                told.append(f"{'with backward' if backward else 'forward'} {sorted(ratios)[rounds // 2]:.3f}")
+            print("  ".join(told), flush=True)
+
+
+def seconds(read: Any, backward: bool) -> float:
+    began = time.process_time()
+    with torch.set_grad_enabled(backward):
+        y = read()
+        if backward:
+            y.square().sum().backward()
+    return time.process_time() - began
+
+
+def real(x: Tensor) -> Tensor:
+    return torch.ones(x.shape[:2], dtype=torch.bool)
+
+
+STREAMED = (2_000, 10_000, 30_000, 100_000)
+
+
+def run_memory(inner: str) -> None:
+    """Each length in a process of its own: tokens come and logits go in pieces of 1000."""
+    for steps in STREAMED:
+        subprocess.run([sys.executable, __file__, "stream", "--steps", str(steps), "--inner", inner], check=True)
+
+
+@torch.no_grad()
+def run_stream(steps: int, inner: str) -> None:
+    settings = HMTSettings(encoder=SPEEDED[inner], segment=500, sensory=32, memory=300)
+    model = HMTEncoder(settings).eval()
+    table, head = nn.Embedding(256, settings.width), nn.Linear(settings.width, 256)
+    draw, state, total = torch.Generator().manual_seed(0), model.initial_state(1), 0.0
+    began = time.process_time()
+    for _ in range(steps // 1000):
+        tokens = torch.randint(256, (1, 1000), generator=draw)
+        y, state = model.advance(table(tokens), state)
+        total += float(head(y).logsumexp(-1).sum())
+    spent = 1e6 * (time.process_time() - began) / steps
+    print(f"{inner:12s} {steps:8,d} tokens  {spent:7.1f} us/token  peak {peak_rss_mb():7.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["passkey", "speed", "memory", "stream"])
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--inner", default="transformer", choices=list(INNER))
+    parser.add_argument("--methods", default="")
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    if given.what == "passkey":
+        seeds = [int(seed) for seed in given.seeds.split(",")]
+        run_passkey(given.steps, seeds, given.inner, [name for name in given.methods.split(",") if name])
+    elif given.what == "speed":
+        run_speed(given.rounds)
+    elif given.what == "memory":
+        run_memory(given.inner)
+    else:
+        run_stream(given.steps, given.inner)
