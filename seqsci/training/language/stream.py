@@ -41,6 +41,13 @@ def join(states: Sequence[Any]) -> Any:
     return mapped(lambda *x: torch.cat(x), *states)
 
 
+def sizes(state: Any) -> tuple[torch.Size, ...]:
+    """Of a state's tensors."""
+    found: list[torch.Size] = []
+    mapped(lambda x: found.append(x.shape) or x, state)  # type: ignore[func-returns-value]
+    return tuple(found)
+
+
 def weight(state: Any) -> int:
     """Bytes of a state."""
     found = 0

@@ -21,7 +21,7 @@ from seqsci.training.language.progress import Progress
 from seqsci.training.language.rows import ENDS
 from seqsci.training.language.score import agreement, measurement, require_numbers
 from seqsci.training.language.speaker import CHUNK, Speaker, Tell, named
-from seqsci.training.language.stream import join, listen, most_rows, repeat
+from seqsci.training.language.stream import join, listen, most_rows, repeat, sizes
 from seqsci.training.language.told import Told, counted, simulated, summarised
 
 CAUSAL = (
@@ -186,9 +186,7 @@ def _ends(speaker: Speaker, states: list[Any], rows: list[Row], agreed: NDArray[
     """ln p of rows of which the first `agreed` tokens are known."""
     rest = [cut(row, int(start) - 1, len(row)) for row, start in zip(rows, agreed, strict=True)]
     found = np.zeros(len(rows))
-    # States of streams that grow have different sizes, and do not go into one batch.
-    alike = [list(range(len(rows)))] if speaker.recurrent else _same(agreed)
-    for group in alike:
+    for group in _alike(states):
         lengths = np.array([len(rest[i]) for i in group])
         for part in batches(lengths, speaker.chunk):
             chosen = [group[i] for i in part]
@@ -197,8 +195,12 @@ def _ends(speaker: Speaker, states: list[Any], rows: list[Row], agreed: NDArray[
     return found
 
 
-def _same(values: NDArray[np.int64]) -> list[list[int]]:
-    return [np.flatnonzero(values == value).tolist() for value in np.unique(values)]
+def _alike(states: list[Any]) -> list[list[int]]:
+    """States of streams that grow, or that stand at different places of a segment, do not go into one batch."""
+    groups: dict[Any, list[int]] = {}
+    for number, state in enumerate(states):
+        groups.setdefault(sizes(state), []).append(number)
+    return list(groups.values())
 
 
 def _agreed(one: Tokens, other: Tokens) -> int:
