@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,20 +155,9 @@ def test_a_context_is_read_before(spoken: Runs):
 
 def test_molecules_are_judged_and_drawn(spoken: Runs, tmp_path: Path, capsys):
     run = spoken("molecules")
-    command = [
-        "generate",
-        str(run),
-        "--count",
-        "60",
-        "--prompt",
-        "CCO",
-        "--top-k",
-        "1",
-        "--output",
-        str(tmp_path / "o"),
-    ]
+    command = ["generate", str(run), "--count", "60", "--prompt", "CCO", "--top-k", "5"]
     with pytest.raises(SystemExit) as ended:
-        main([*command[:-4], "--output", str(tmp_path / "o")])
+        main([*command, "--output", str(tmp_path / "o")])
     said = capsys.readouterr().out
     assert ended.value.code == 0 and "validity" in said and "novelty" in said
     names = {path.name for path in (tmp_path / "o").iterdir()}
@@ -184,6 +175,7 @@ def test_molecules_are_judged_and_drawn(spoken: Runs, tmp_path: Path, capsys):
     assert len((tmp_path / "o" / "generated.smi").read_text().splitlines()) == table["valid"].sum()
     assert table.filter(pl.col("valid") != pl.col("novel").is_not_null()).is_empty()
     assert len(summary["beside"]["lengths"]["training"]) == 120
+    assert "simulated data" in (tmp_path / "o" / "report.html").read_text()
     best = summary["beside"].get("best", [])
     assert ("molecules.png" in names) == bool(best)
     assert [one["log_likelihood"] for one in best] == sorted((one["log_likelihood"] for one in best), reverse=True)
@@ -266,3 +258,16 @@ def test_refusals(spoken: Runs, tmp_path: Path, monkeypatch, capsys, name: str, 
     with pytest.raises(SystemExit) as ended:
         main(["generate", str(spoken(name)), *flags])
     assert ended.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_imported_weights_have_no_data(spoken: Runs, tmp_path: Path):
+    folder = tmp_path / "imported"
+    shutil.copytree(spoken("dna"), folder, ignore=shutil.ignore_patterns("generate-*", "score-*", "embed-*"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["data"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(re.sub(r"(?m)^  name: .*data\.parquet$", f"  name: {tmp_path}", recipe))
+    answer = seqsci.generate(folder, count=3, longest=10, quiet=True)
+    assert len(answer.table) == 3 and answer.report.is_file()
+    assert any("not compared" in note for note in answer.summary["notes"])

@@ -270,6 +270,8 @@ def test_spearman_by_hand():
         ("dna", ["--data", "w.fa", "--context", "w.fa", "--context-size", "5"], "take 1 to 1"),
         ("dna", ["--data", "w.fa", "--context", "w.fa", "--context-size", "0"], "take 1 to 1"),
         ("dna", ["--data", "w.fa", "--measured", "length"], "length"),
+        ("dna", ["--data", "m.csv", "--measured", "colour"], "holds no numbers"),
+        ("dna", ["--data", "w.fa", "--variants", "right.txt", "--measured", "fitness"], "no column 'fitness'"),
         ("dna", ["--data", "w.fa", "--output", "w.fa"], "name a folder"),
         ("dna", ["--data", "w.fa", "--output", "x.txt"], "name a folder"),
         ("dna", ["--data", "w.fa", "--output", "full"], "not empty"),
@@ -286,6 +288,8 @@ def test_refusals(spoken: Runs, tmp_path: Path, monkeypatch, capsys, name: str, 
     Path("bad.fa").write_text(">b\nAC!T\n")
     Path("drugs.smi").write_text("CCO a\nc1ccccc1 b\n")
     Path("wrong.txt").write_text("A1G\n")
+    Path("right.txt").write_text("G1A\n")
+    Path("m.csv").write_text("id,sequence,colour\na,ACGT,red\nb,ACGTT,blue\n")
     Path("indel.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\nw\t3\t.\tTT\tT\n")
     Path("full").mkdir()
     Path("full/x").touch()

@@ -102,18 +102,24 @@ class LanguageNetwork(nn.Module):
 
 
 class RowNetwork(nn.Module):
-    """A language model's encoder, the mean of its states over a row, and a linear map to K outputs."""
+    """A language model's encoder, the mean and the largest of its states over a row, and a linear map to K outputs.
+
+    The largest beside the mean, as in Howard and Ruder (2018, arXiv 1801.06146, section 3.3): a site that is one of
+    many letters is lost in a mean.
+    """
 
     def __init__(self, settings: Any, shape: LanguageShape) -> None:
         super().__init__()
         self.language = LanguageNetwork(settings, shape)
         self.language.head.requires_grad_(False)  # of the language model it comes from; it says nothing here
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(settings.width, shape.outputs)
+        self.head = nn.Linear(2 * settings.width, shape.outputs)
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """(B, K) float32."""
-        return self.head(self.dropout(mean(self.language.states(batch), batch.mask))).float()
+        states = self.language.states(batch)
+        largest = states.masked_fill(~batch.mask.unsqueeze(-1), -torch.inf).amax(1)
+        return self.head(self.dropout(torch.cat([mean(states, batch.mask), largest], 1))).float()
 
 
 def mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -123,10 +123,10 @@ def _strips(
         _name_places(axes, places[start:stop], letters)
     shown = "" if strips * across >= len(places) else f", the first {strips * across:,} of {len(places):,} places"
     panels[0].set_title(f"{shorten(record, 60)}{shown}", fontsize=10, loc="left", parse_math=False)
-    panels[-1].set_xlabel(f"{material.unit} (● what stands there)")
+    panels[-1].set_xlabel(f"{material.unit} (● what stands there; red: less probable, blue: more probable)")
     assert image is not None
     bar = figure.colorbar(image, ax=panels, extend="both", fraction=0.025, pad=0.01)
-    bar.set_label("log_ratio, nats: red less, blue more probable", fontsize=8)
+    bar.set_label("log_ratio, nats", fontsize=8)
     return figure
 
 

@@ -19,7 +19,7 @@ from seqsci.training.language.likelihood import batches, cut
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, summarised, told_of
+from seqsci.training.language.told import Told, counted, simulated, summarised, told_of
 
 RECORD = "the mean of the states behind a record's letters"
 POSITION = "the state behind each letter"
@@ -168,6 +168,7 @@ def summary(speaker: Speaker, records: Records, data: Any, label: str | None, pe
     width = speaker.network.encoder.width
     lengths = records.lengths
     what = RECORD if per == "record" else POSITION
+    facts = {**named(data, speaker.run.folder.name), "records": len(records), "simulated": records.simulated}
     strands = ", the mean over both strands" if speaker.strands in ("both", "shared") else ""
     shown = [
         ["vectors", f"{rows:,}"],
@@ -182,16 +183,27 @@ def summary(speaker: Speaker, records: Records, data: Any, label: str | None, pe
         speaker,
         "embed",
         per=per,
-        title=f"{rows:,} vectors of {width:,} numbers",
+        title=f"{counted(rows, 'vector')} of {width:,} numbers{simulated(facts)}",
         columns=["", ""],
         rows=shown,
         sentences=[f"{what}{strands}"],
         measure=ONE_WAY if speaker.causal else "",
         width=width,
         label=label,
-        data={**named(data, speaker.run.folder.name), "records": len(records)},
-        notes=list(records.notes),
+        data=facts,
+        notes=[*records.notes, *_longer(speaker, records)],
     )
+
+
+def _longer(speaker: Speaker, records: Records) -> list[str]:
+    """About records that are longer than what the model has learnt from."""
+    longer = int((records.lengths + 2 > speaker.context).sum())
+    if not longer:
+        return []
+    how = "the model reads on past it" if speaker.recurrent else "they are read whole, and memory grows with the length"
+    return [
+        f"{longer:,} of {len(records):,} records are longer than a row in training ({speaker.context:,} tokens); {how}"
+    ]
 
 
 def _column(found: Vectors) -> pl.Series:

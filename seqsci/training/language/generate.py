@@ -14,7 +14,7 @@ from seqsci.training.language.context import Context, read_context
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.sampling import ROWS, Drawn, Sampling, sample
 from seqsci.training.language.speaker import Speaker, Tell
-from seqsci.training.language.told import Told, summarised
+from seqsci.training.language.told import Told, counted, summarised
 
 MEASURE = (
     "log_likelihood: ln p of the sequence and of its end under the model itself, whatever the temperature, in nats"
@@ -146,10 +146,11 @@ def _texts(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
 def _summary(
     speaker: Speaker, table: pl.DataFrame, found: Beside, asked: dict[str, Any], told: Context, notes: list[str]
 ) -> dict[str, Any]:
+    letters = int(table["tokens"].sum())
     return summarised(
         speaker,
         "generate",
-        title=f"{len(table):,} generated sequences, {int(table['tokens'].sum()):,} {speaker.science.UNIT}s",
+        title=f"{counted(len(table), 'generated sequence')}, {counted(letters, speaker.science.UNIT)}",
         columns=["measure", "value", "95 %", "training"],
         rows=found.rows,
         sentences=[found.sentence],

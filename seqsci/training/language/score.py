@@ -19,7 +19,7 @@ from seqsci.training.language.likelihood import Before, batches, behind, both, t
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, summarised, told_of
+from seqsci.training.language.told import Told, counted, simulated, summarised, told_of
 
 CAUSAL = (
     "log_likelihood: ln p of the record and of its end, in nats, each token from those before it. Compare "
@@ -68,6 +68,7 @@ def score(
         SeqsciError: whatever is wrong with the records or the wishes.
     """
     records = speaker.read(data, label=measured, tell=tell)
+    numbers = _numbers(records, measured)
     told = read_context(speaker, context, context_size, seed, tell)
     notes = [*records.notes, *told.notes, *_length_notes(speaker, records)]
     for note in notes[len(records.notes) :]:
@@ -83,9 +84,38 @@ def score(
     own = told_of(records)
     scores: dict[str, Any] = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
     table = pl.DataFrame({"id": records.frame["id"], **own, **scores})
-    if measured is not None:
-        table = table.rename({"label": measured}) if "label" in own and measured not in table.columns else table
-    return Told(table=table, summary=_summary(speaker, table, name, data, told, measured, notes, seed))
+    if numbers is not None:
+        table = table.drop("label", strict=False).with_columns(numbers)
+    facts = {**named(data, speaker.run.folder.name), "records": len(table), "simulated": records.simulated}
+    return Told(table=table, summary=_summary(speaker, table, name, facts, told, measured, notes, seed))
+
+
+def _numbers(records: Records, column: str | None) -> pl.Series | None:
+    """What was measured of each record; None where nothing is asked for.
+
+    Raises:
+        SeqsciError: see `require_numbers`.
+    """
+    if column is None:
+        return None
+    frame = records.frame
+    if column not in frame.columns and "label" in frame.columns:
+        frame = frame.rename({"label": column})
+    require_numbers(frame, column)
+    return frame[column].cast(pl.Float64)
+
+
+def require_numbers(frame: pl.DataFrame, column: str) -> None:
+    """Refuse what cannot be compared with scores, before these are computed.
+
+    Raises:
+        SeqsciError: no such column, or one that holds no numbers.
+    """
+    if column not in frame.columns:
+        raise SeqsciError(f"measured: no column '{column}'; there are {', '.join(frame.columns)}")
+    values = frame[column]
+    if not values.dtype.is_numeric() and values.cast(pl.Float64, strict=False).null_count() > values.null_count():
+        raise SeqsciError(f"measured: column '{column}' holds no numbers; name another")
 
 
 def causal(speaker: Speaker, records: Records, told: Context, say: Tell | None) -> tuple[Floats, NDArray[np.int64]]:
@@ -131,17 +161,9 @@ def _length_notes(speaker: Speaker, records: Records) -> list[str]:
 
 
 def measurement(table: pl.DataFrame, column: str | None, scored: str, seed: int) -> dict[str, Any] | None:
-    """Spearman's correlation of a measured column with the scores.
-
-    Raises:
-        SeqsciError: no such column, or one that holds no numbers.
-    """
+    """Spearman's correlation of a measured column with the scores."""
     if column is None:
         return None
-    if column not in table.columns:
-        raise SeqsciError(f"measured: no column '{column}'; there are {', '.join(table.columns)}")
-    if not table[column].dtype.is_numeric():
-        raise SeqsciError(f"measured: column '{column}' holds no numbers; name another")
     x = table[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
     return {"column": column, **spearman(x, table[scored].to_numpy(), resamples=RESAMPLES, seed=seed)}
 
@@ -162,7 +184,7 @@ def _summary(
     speaker: Speaker,
     table: pl.DataFrame,
     name: str,
-    data: Any,
+    data: dict[str, Any],
     told: Context,
     measured: str | None,
     notes: list[str],
@@ -184,14 +206,14 @@ def _summary(
         speaker,
         "score",
         kind="records",
-        title=f"{len(table):,} records, {int(tokens.sum()):,} {unit}s",
+        title=f"{counted(len(table), 'record')}, {counted(int(tokens.sum()), unit)}{simulated(data)}",
         columns=["", "record", "tokens", name, "nats per token"],
         rows=rows,
         sentences=[f"{mean:.4f}{interval} nats per {unit}, perplexity {math.exp(mean):.3f}", *agreement(found)],
         measure=CAUSAL if speaker.causal else MASKED,
         scored=name,
         mean={"value": mean, "low": low, "high": high},
-        data={**named(data, speaker.run.folder.name), "records": len(table)},
+        data=data,
         context=told.facts(),
         measured=found,
         notes=notes,

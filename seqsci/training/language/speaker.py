@@ -43,7 +43,8 @@ class Speaker:
 
     def __init__(self, run: Run, strands: str | None = None) -> None:
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
-        run.read_json("metrics.json")  # an unfinished run says so
+        metrics = run.read_json("metrics.json")  # an unfinished run says so
+        self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
         _, facts = run.load_weights()
         self.kind: str = facts["domain"]
         self.science: Science = science(self.kind)
@@ -136,7 +137,7 @@ class Speaker:
             "domain": self.kind,
             "unit": self.science.UNIT,
             "context": self.context,
-            "trained_on": Path(self.recipe.data.name).name,
+            "trained_on": Path(self.recipe.data.name).name + (" (simulated data)" if self.simulated else ""),
             "sets": self.recipe.data.sets,
         }
 

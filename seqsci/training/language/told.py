@@ -83,6 +83,16 @@ def told_of(records: Records) -> dict[str, pl.Series]:
     return {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 record", "2 records"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def simulated(data: Mapping[str, Any]) -> str:
+    """What a title says of data that nobody has observed."""
+    return ", simulated data" if data["simulated"] else ""
+
+
 def summarised(speaker: Speaker, verb: str, **facts: Any) -> dict[str, Any]:
     """A summary: what every verb says, and `facts`, among which must be `title`, `columns` and `rows` (strings) of the
     short table, `sentences`, `notes` and `data`."""

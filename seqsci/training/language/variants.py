@@ -19,10 +19,10 @@ from seqsci.training.language.hidden import Asked, answers, hide, windowed
 from seqsci.training.language.likelihood import Before, batches, behind, both, cut, followed, token_logs
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.rows import ENDS
-from seqsci.training.language.score import agreement, measurement
+from seqsci.training.language.score import agreement, measurement, require_numbers
 from seqsci.training.language.speaker import CHUNK, Speaker, Tell, named
 from seqsci.training.language.stream import join, listen, most_rows, repeat, sizes
-from seqsci.training.language.told import Told, summarised
+from seqsci.training.language.told import Told, counted, simulated, summarised
 
 CAUSAL = (
     "log_ratio: ln p(with the variant) - ln p(without it), in nats, of the whole record or of the window around the "
@@ -85,6 +85,8 @@ def score_variants(
         raise SeqsciError(f"window: {window} letters; give at least 1")
     records = speaker.read(data, tell=tell)
     frame = read_variants(variants, records, speaker.science.UNIT)
+    if measured is not None:
+        require_numbers(frame, measured)
     told = read_context(speaker, context, context_size, seed, tell)
     progress = Progress(float(len(frame)), "scoring variants", say)
     if speaker.causal:
@@ -257,6 +259,7 @@ def _summary(
     seed: int,
 ) -> dict[str, Any]:
     found = measurement(table, measured, "log_ratio", seed)
+    facts = {**named(data, speaker.run.folder.name), "records": len(records), "simulated": records.simulated}
     order = table.sort("log_ratio", descending=True, maintain_order=True)
     ends = [("most favoured", order.head(EXTREMES)), ("least favoured", order.tail(EXTREMES).reverse())]
     rows = [
@@ -270,13 +273,13 @@ def _summary(
         speaker,
         "score",
         kind="variants",
-        title=f"{len(table):,} variants of {table['record'].n_unique():,} records",
+        title=f"{counted(len(table), 'variant')} of {counted(table['record'].n_unique(), 'record')}{simulated(facts)}",
         columns=["", "record", "variant", "log_ratio"],
         rows=rows,
         sentences=[f"{below}; median {np.median(ratios):+.3f} nats", *agreement(found)],
         measure=CAUSAL if speaker.causal else MASKED,
         scored="log_ratio",
-        data={**named(data, speaker.run.folder.name), "records": len(records), "variants": named(variants, "")["name"]},
+        data={**facts, "variants": named(variants, "")["name"]},
         context=told.facts(),
         measured=found,
         notes=[*records.notes, *told.notes],
