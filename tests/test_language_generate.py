@@ -178,7 +178,7 @@ def test_molecules_are_judged_and_drawn(spoken: Runs, tmp_path: Path, capsys):
     assert "simulated data" in (tmp_path / "o" / "report.html").read_text()
     best = summary["beside"].get("best", [])
     assert ("molecules.png" in names) == bool(best)
-    assert [one["log_likelihood"] for one in best] == sorted((one["log_likelihood"] for one in best), reverse=True)
+    assert [one["nats_per_token"] for one in best] == sorted(one["nats_per_token"] for one in best)
 
 
 def test_the_likeliest_new_molecules(spoken: Runs):
@@ -187,7 +187,7 @@ def test_the_likeliest_new_molecules(spoken: Runs):
     asked = speaker(spoken, "molecules")
     known = asked.training_texts()[0]
     texts = ["C1CC", "CCCCCCCC(=O)N", "C(CCCCCCC)(=O)N", known, "CCCCCCCCCCCCCCCN"]
-    table = pl.DataFrame({"id": list("abcde"), "sequence": texts, "log_likelihood": [-1.0, -3.0, -2.0, -1.0, -9.0]})
+    table = pl.DataFrame({"id": list("abcde"), "sequence": texts, "nats_per_token": [0.1, 0.3, 0.2, 0.1, 0.9]})
     found = beside(asked, table, 0)
     assert found.columns["valid"].to_list() == [False, True, True, True, True]
     assert found.columns["novel"].to_list() == [None, True, True, False, True]

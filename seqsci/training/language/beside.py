@@ -82,12 +82,12 @@ def _molecules(found: Beside, table: pl.DataFrame, training: Sequence[str], rng:
             "novel": pl.Series(novel, dtype=pl.Boolean),
         }
     )
-    best = table.hstack(found.columns).filter("novel").sort("log_likelihood", descending=True, maintain_order=True)
+    best = table.hstack(found.columns).filter("novel").sort("nats_per_token", maintain_order=True)
     best = best.unique("canonical", keep="first", maintain_order=True).head(BEST)
     if len(best):
-        legends = [f"{nats:.1f} nats" for nats in best["log_likelihood"]]
+        legends = [f"{nats:.2f} nats a token" for nats in best["nats_per_token"]]
         found.pictures["molecules"] = draw(best["canonical"].to_list(), legends)
-        found.facts["best"] = best.select("id", "canonical", "log_likelihood").to_dicts()
+        found.facts["best"] = best.select("id", "canonical", "nats_per_token").to_dicts()
 
 
 def _genomics(found: Beside, table: pl.DataFrame, training: Sequence[str], rng: np.random.Generator) -> None:
