@@ -68,6 +68,21 @@ def test_the_light_curve_commands(tmp_path):
     assert table.startswith("object_id,predicted,novelty,p_6,") and len(table.splitlines()) == 281
 
 
+def test_the_language_commands(tmp_path, tiny):
+    lines = [words for words in map(shlex.split, "".join(blocks("sh")).splitlines()) if words[:1] == ["seqsci"]]
+    verbs = {words[1]: words for words in reversed(lines)}
+    assert verbs["pretrain"] == ["seqsci", "pretrain", "--data", "demo-molecules", "--model", "bioxlstm"]
+    small = [*tiny, "--data.count", "300", "--evaluate.baselines", "[markov]"]
+    printed = run([sys.executable, "-m", "seqsci", *verbs["pretrain"][1:], *small], tmp_path)
+    assert "simulated data" in printed and "nats per token" in printed and "markov" in printed
+    (folder,) = (tmp_path / "runs").iterdir()
+    made = [str(folder) if "..." in word else word for word in verbs["generate"][1:]]
+    printed = run([sys.executable, "-m", "seqsci", *made[:-1], "20"], tmp_path)
+    assert "validity" in printed and "report: " in printed
+    for verb in ("score", "embed", "finetune"):
+        assert verb in verbs
+
+
 def test_the_python_example(tmp_path):
     (example,) = blocks("python")
     assert "method" in run([sys.executable, "-c", example], tmp_path)
