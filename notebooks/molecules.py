@@ -56,10 +56,10 @@ assert drawn.report is not None and drawn.report.is_file()
 
 # %% [markdown]
 # ## How likely a molecule is
-# Butane is likelier than a string of chlorines; a text that is no SMILES is refused by its line.
+# Butane is likelier than a chain of oxygens; a text that is no SMILES is refused by its line.
 
 # %%
-judged = seqsci.score(result, ["CCCC", "ClOClOClO"], quiet=True).table
+judged = seqsci.score(result, ["CCCC", "ClOOOOCl"], quiet=True).table
 print(judged)
 try:
     seqsci.score(result, ["C1CC"], quiet=True)
