@@ -21,6 +21,7 @@ from seqsci.api import plan, start
 from seqsci.cli import main
 from seqsci.data.records import Records
 from seqsci.domains import genomics
+from seqsci.domains import molecules as molecule_science
 from seqsci.errors import SeqsciError
 from seqsci.models.tabular import Tabular
 from seqsci.recipe import FinetuneRecipe, as_kind
@@ -375,3 +376,15 @@ def test_classes_are_named_and_ordered():
     many = pl.Series(np.arange(20.0))
     assert decide(many, many, "auto", "x", "").kind == "number"
     assert len(decide(many, many, "classes", "x", "").classes) == 20
+
+
+def test_a_few_whole_numbers_can_be_regressed():
+    """The domains give them as text, as they may be classes."""
+    table = pl.DataFrame({"smiles": ["C", "CC", "CCO", "CCC"], "rating": [0, 4, 3, 0]})
+    ratings = molecule_science.load(table, label="rating")[0].frame["label"]
+    target = decide(ratings, ratings, "number", "rating", "")
+    assert target.kind == "number" and target.mean == 1.75
+    assert target.truth(ratings).tolist() == [0.0, 4.0, 3.0, 0.0]
+    assert decide(ratings, ratings, "auto", "rating", "").classes == ("0", "3", "4")
+    with pytest.raises(SeqsciError, match="holds texts such as 'b', no numbers"):
+        decide(pl.Series(["1", "b", "2"]), ratings, "number", "x", "")
