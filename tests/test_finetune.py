@@ -246,14 +246,14 @@ def test_no_sequence_stands_in_two_splits_and_unlabelled_records_are_told():
     assert {name: len(rows) for name, rows in found.chosen.items()} == {"train": 38, "val": 10, "test": 11}
     assert 0 not in found.chosen["train"] and 61 not in found.chosen["val"]
     told = " ".join(found.notes)
-    assert "1 records without a label were left out" in told
-    assert "1 records of train were left out: they stand in validation or test as well" in told
-    assert "1 records of val were left out: they stand in test as well" in told
+    assert "1 record without a value of label left out" in told
+    assert "1 record of train left out: in validation or test as well" in told
+    assert "1 record of val left out: in test as well" in told
 
 
 def test_long_records_are_read_whole():
     found = prepared(frame_of(dna(60), ["a", "b"] * 30), context=16)
-    assert "60 records have more than the 16 tokens" in " ".join(found.notes)
+    assert "60 records longer than the 16 tokens" in " ".join(found.notes)
     assert {batch.tokens.shape[1] for batch in found.rows("test").batches(4)} == {22}
 
 
@@ -282,6 +282,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no label": (lambda: pl.DataFrame({"sequence": dna(40)}), {}, "label"),
     "texts as numbers": (lambda: frame_of(dna(40), ["a", "b"] * 20), {"kind": "number"}, "holds texts such as"),
     "a rare class": (lambda: frame_of(dna(41), ["a", "b"] * 20 + ["c"]), {}, "no record of class c is left to"),
+    "few numbers": (lambda: frame_of(dna(41), [1, 2] * 20 + [3]), {}, "have label predicted as a number by data.kind number"),
     "regions": (lambda: frame_of([t * 300 for t in dna(9)], ["a", "b", "a"] * 3), {"split": "region"}, "cuts records"),
 }  # fmt: skip
 

@@ -82,7 +82,7 @@ def test_a_sets_own_split_wins_and_what_it_lacks_is_divided_off() -> None:
     counts = dict(split(load(frame)[0], "auto", SHARES, 0).frame["split"].value_counts().iter_rows())
     assert counts == {"train": 32, "val": 4, "test": 4}
     frame = pl.DataFrame({"smiles": ["C", "CC", "C"], "split": ["train", "val", "test"]})
-    assert "1 of 1 records of test have the SMILES of one of train" in split(load(frame)[0], "auto", SHARES, 0).notes
+    assert "1 of 1 record of test with the SMILES of one of train" in split(load(frame)[0], "auto", SHARES, 0).notes
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,15 @@ def test_impossible_splits(texts: list[str], by: str, shares: tuple[float, float
     assert part in str(error.value)
 
 
+def test_a_refusal_tells_what_was_skipped() -> None:
+    found, _ = load(["C", "CC", "C1", "C2"], invalid="skip")
+    with pytest.raises(SeqsciError, match=r"2 records cannot be .*\(2 without a valid SMILES left out as invalid"):
+        split(found, "random", SHARES, 0)
+
+
 def test_groups_that_are_unknown_and_few() -> None:
     frame = pl.DataFrame({"smiles": ["C", "CC", "CCC"], "group": ["a", "b", None]})
-    with pytest.raises(SeqsciError, match="1 records have no group"):
+    with pytest.raises(SeqsciError, match="1 record has no group"):
         split(load(frame)[0], "group", SHARES, 0)
     parts = split(load(frame.with_columns(group=pl.Series(["a", "b", "c"])))[0], "group", SHARES, 0)
     assert sorted(parts.frame["split"]) == ["test", "train", "val"]
