@@ -21,6 +21,7 @@ from seqsci.api import plan, start
 from seqsci.cli import main
 from seqsci.data.records import Records
 from seqsci.domains import genomics
+from seqsci.domains import molecules as molecule_science
 from seqsci.errors import SeqsciError
 from seqsci.models.tabular import Tabular
 from seqsci.recipe import FinetuneRecipe, as_kind
@@ -245,14 +246,14 @@ def test_no_sequence_stands_in_two_splits_and_unlabelled_records_are_told():
     assert {name: len(rows) for name, rows in found.chosen.items()} == {"train": 38, "val": 10, "test": 11}
     assert 0 not in found.chosen["train"] and 61 not in found.chosen["val"]
     told = " ".join(found.notes)
-    assert "1 records without a label were left out" in told
-    assert "1 records of train were left out: they stand in validation or test as well" in told
-    assert "1 records of val were left out: they stand in test as well" in told
+    assert "1 record without a value of label left out" in told
+    assert "1 record of train left out: in validation or test as well" in told
+    assert "1 record of val left out: in test as well" in told
 
 
 def test_long_records_are_read_whole():
     found = prepared(frame_of(dna(60), ["a", "b"] * 30), context=16)
-    assert "60 records have more than the 16 tokens" in " ".join(found.notes)
+    assert "60 records longer than the 16 tokens" in " ".join(found.notes)
     assert {batch.tokens.shape[1] for batch in found.rows("test").batches(4)} == {22}
 
 
@@ -281,6 +282,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no label": (lambda: pl.DataFrame({"sequence": dna(40)}), {}, "label"),
     "texts as numbers": (lambda: frame_of(dna(40), ["a", "b"] * 20), {"kind": "number"}, "holds texts such as"),
     "a rare class": (lambda: frame_of(dna(41), ["a", "b"] * 20 + ["c"]), {}, "no record of class c is left to"),
+    "few numbers": (lambda: frame_of(dna(41), [1, 2] * 20 + [3]), {}, "have label predicted as a number by data.kind number"),
     "regions": (lambda: frame_of([t * 300 for t in dna(9)], ["a", "b", "a"] * 3), {"split": "region"}, "cuts records"),
 }  # fmt: skip
 
@@ -375,3 +377,15 @@ def test_classes_are_named_and_ordered():
     many = pl.Series(np.arange(20.0))
     assert decide(many, many, "auto", "x", "").kind == "number"
     assert len(decide(many, many, "classes", "x", "").classes) == 20
+
+
+def test_a_few_whole_numbers_can_be_regressed():
+    """The domains give them as text, as they may be classes."""
+    table = pl.DataFrame({"smiles": ["C", "CC", "CCO", "CCC"], "rating": [0, 4, 3, 0]})
+    ratings = molecule_science.load(table, label="rating")[0].frame["label"]
+    target = decide(ratings, ratings, "number", "rating", "")
+    assert target.kind == "number" and target.mean == 1.75
+    assert target.truth(ratings).tolist() == [0.0, 4.0, 3.0, 0.0]
+    assert decide(ratings, ratings, "auto", "rating", "").classes == ("0", "3", "4")
+    with pytest.raises(SeqsciError, match="holds texts such as 'b', no numbers"):
+        decide(pl.Series(["1", "b", "2"]), ratings, "number", "x", "")

@@ -12,15 +12,16 @@ import torch
 
 import seqsci
 from seqsci.cli import main
-from seqsci.data.records import MASK, SEPARATOR
+from seqsci.data.records import MASK, SEPARATOR, Records
 from seqsci.data.rows import Row, ask_next, ask_nothing
+from seqsci.errors import SeqsciError
 from seqsci.metrics.ranks import spearman
 from seqsci.runs import Run
 from seqsci.training.language import hidden
 from seqsci.training.language.context import read_context
 from seqsci.training.language.hidden import windowed
 from seqsci.training.language.likelihood import batches, begin, behind, token_logs
-from seqsci.training.language.score import log_likelihoods
+from seqsci.training.language.score import log_likelihoods, measured_numbers, require_numbers
 from seqsci.training.language.score import score as score_records
 from seqsci.training.language.speaker import Speaker
 from seqsci.training.language.stream import most_rows
@@ -255,6 +256,17 @@ def test_spearman_by_hand():
     assert math.isclose(found["value"], 0.8) and found["low"] <= 0.8 <= found["high"]
     assert math.isnan(spearman(np.ones(5), np.arange(5.0))["value"])
     assert spearman(np.array([1.0, np.nan]), np.array([1.0, 2]))["n"] == 1
+
+
+def test_blanks_and_na_are_unknown_measurements() -> None:
+    frame = pl.DataFrame({"activity": ["1.5", " NA ", "", "nan", None, "2", "-1e3"], "note": ["1", "x"] + [None] * 5})
+    require_numbers(frame, "activity")
+    numbers = measured_numbers(Records(frame=frame), "activity")
+    assert numbers is not None and numbers.to_list() == [1.5, None, None, None, None, 2.0, -1000.0]
+    with pytest.raises(SeqsciError, match="column 'note' holds no numbers but such as 'x'; name another"):
+        require_numbers(frame, "note")
+    with pytest.raises(SeqsciError, match="holds no numbers; name another"):
+        require_numbers(frame.select(activity=pl.lit("NA")), "activity")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ from seqsci.errors import SeqsciError
 
 Tokens = NDArray[np.uint8]
 
+SKIPPED = "left out as invalid"
+"""What a note says, and no other, of records that data.invalid skip has left out."""
+
 SPANS = tuple(f"<span-{number}>" for number in range(1, 6))
 SPECIALS = ("<pad>", "<begin>", "<end>", "<separator>", "<mask>", "<fill>", *SPANS)
 """Tokens of every vocabulary, in this order from 0 on; <fill> and <span-i> are those of fill-in-the-middle."""
@@ -110,6 +113,12 @@ class Records:
     def lengths(self) -> NDArray[np.int64]:
         """(R,) letters of each record."""
         return self.frame["sequence"].str.len_bytes().to_numpy().astype(np.int64)
+
+    @property
+    def skipped(self) -> str:
+        """What a refusal says of records that were left out as invalid; "" where none were."""
+        told = [note for note in self.notes if SKIPPED in note]
+        return f" ({'; '.join(told)})" if told else ""
 
     def text(self, row: int, start: int = 0, stop: int | None = None) -> str:
         """Letters of a record from `start` to `stop`."""

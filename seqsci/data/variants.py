@@ -51,7 +51,8 @@ def read_variants(source: Any, records: Records, unit: str) -> pl.DataFrame:
     Returns:
         A row per variant, in the order of the file; alleles of one line of VCF are apart. `record`: its row;
         `position`, `reference`, `alternative`: lists of one length, an element per substitution, insertion or
-        deletion, sorted by position from 0; `name`: as in the file. Columns of numbers are kept as Float64.
+        deletion, sorted by position from 0; `name`: as in the file, of one of several alleles of a line with an ID
+        such as rs2:T>A, and of one without chr1:50T>A. Columns of numbers are kept as Float64.
 
     Raises:
         SeqsciError: a line that is no variant, names no record, or whose reference is not what stands there.
@@ -145,8 +146,10 @@ def _from_lines(lines: Sequence[tuple[int, str]], origin: str) -> _Table:
         raise SeqsciError(
             f"{origin}, line {lines[header][0]}: the columns of VCF have tabs between them; put tabs there"
         )
-    if len(names) == 1 and _SUBSTITUTION.fullmatch(first.strip().split(":")[0]):
-        return _Table(origin=origin, names=("mutant",), rows=[(n, (line.strip(),)) for n, line in lines[header:]])
+    # Of one field, whatever is no known header is a variant, right or wrong; no header begins with a substitution.
+    if (len(names) == 1 and names[0].lower() not in MUTANT) or _SUBSTITUTION.fullmatch(names[0].split(":")[0]):
+        listed = [(number, (line.strip().strip('"'),)) for number, line in lines[header:]]
+        return _Table(origin=origin, names=("mutant",), rows=listed)
     rows = []
     for number, line in lines[header + 1 :]:
         fields = [part.strip().strip('"') for part in line.split(separator)]
@@ -209,7 +212,10 @@ class _Reader:
                     f"{where}: the alternative '{alternative}' is no sequence but a symbol, a break or nothing; remove "
                     "such lines"
                 )
-            name = own if own not in MISSING and "," not in alternatives else f"{chrom}:{pos}{reference}>{alternative}"
+            change = f"{reference}>{alternative}"
+            # An ID is of the line, so that its alleles need more to be told apart.
+            full = f"{own}:{change}" if "," in alternatives else own
+            name = f"{chrom}:{pos}{change}" if own in MISSING else full
             rows.append((line, record, name, [start], [reference], [alternative]))
         return rows
 

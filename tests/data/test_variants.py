@@ -112,6 +112,19 @@ def test_faults_of_lists_are_located(source: object, records: Records, part: str
     assert part in str(error.value)
 
 
+@pytest.mark.parametrize("line", ["hello", "p.M1A", "M1A,K2A", "M1A\t0.5", "M1A;K2A"])
+def test_a_lone_wrong_line_is_no_header(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.txt").write_text(f"\n{line}\n")
+    with pytest.raises(SeqsciError) as error:
+        read_variants(tmp_path / "x.txt", ONE, "residue")
+    assert str(error.value) == f"x.txt, line 2: '{line}' is no substitution such as A24G; correct it"
+
+
+def test_alleles_of_a_line_keep_its_id(tmp_path: Path) -> None:
+    (tmp_path / "x.vcf").write_text(HEAD + "a\t4\trs2\tT\tA,CG\t.\t.\nb\t1\trs3\tT\tA\t.\t.\n")
+    assert read_variants(tmp_path / "x.vcf", BOTH, "base")["name"].to_list() == ["rs2:T>A", "rs2:T>CG", "rs3"]
+
+
 def test_headers_without_tabs_or_rows(tmp_path: Path) -> None:
     path = tmp_path / "x.vcf"
     for text, part in (

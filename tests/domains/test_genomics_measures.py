@@ -90,7 +90,8 @@ def test_assess() -> None:
     assert found["copied_50"]["value"] == pytest.approx(3 / 39)
     assert found["longest_copy_most"] == 200
     shares = [value for value in found.values() if isinstance(value, dict)]
-    assert len(shares) == 8 and all(one["low"] <= one["value"] <= one["high"] for one in shares)
+    assert len(shares) == 8 and found["unique"]["low"] is None
+    assert all(one["low"] <= one["value"] <= one["high"] for one in shares if one is not found["unique"])
     letters = "".join([*own, *own[:6], *copies, joined])
     assert found["gc"]["value"] == pytest.approx((letters.count("G") + letters.count("C")) / len(letters))
     assert 0 < found["gc"]["high"] - found["gc"]["low"] < 0.06
@@ -108,6 +109,17 @@ def test_divergence_tells_composition_and_knows_its_floor() -> None:
     assert divergence(np.array([1.0, 0]), np.array([0, 5.0])) == 1
     assert divergence(np.array([1.0, 1]), np.array([5.0, 5])) == 0
     assert divergence(np.array([1.0, 0]), np.array([1.0, 1])) == pytest.approx(0.3112781)
+
+
+def test_intervals_of_certain_shares_and_of_few_sequences() -> None:
+    rng = np.random.default_rng(3)
+    training = [draw(rng, 3000)]
+    found = assess([draw(rng, 100)] * 20, training)
+    assert found["unique"] == {"value": 1 / 20, "low": None, "high": None}
+    assert found["valid"]["value"] == 1 and found["valid"]["low"] == pytest.approx(0.8389, abs=1e-4)
+    assert found["copied_50"]["value"] == 0 and found["copied_50"]["high"] == pytest.approx(0.1611, abs=1e-4)
+    few = assess([draw(rng, 100) for _ in range(19)], training)
+    assert few["divergence_3"]["low"] is None and few["divergence_3"]["value"] > 0
 
 
 def test_nothing_valid_and_nothing_at_all() -> None:

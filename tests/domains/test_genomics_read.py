@@ -116,7 +116,7 @@ def test_invalid_records_can_be_skipped(write: Write) -> None:
     path = write("x.fa", ">a\nACGT\n>b\nAC-T\n>c\n\n>d\nGG\n")
     records, _ = load(path, invalid="skip")
     assert records.frame["id"].to_list() == ["a", "d"]
-    assert "2 records were skipped, the first: x.fa, record 2 (b), position 3" in "\n".join(records.notes)
+    assert "2 records were left out as invalid, the first: x.fa, record 2 (b), position 3" in "\n".join(records.notes)
     assert "position 1" in refused(write("y.fa", ">b\n-\n"), invalid="skip")
     assert "neither refuse nor skip" in refused(path, invalid="drop")
 
@@ -354,7 +354,7 @@ def test_faults_of_large_files(write: Write, monkeypatch: pytest.MonkeyPatch, te
     assert part in refused(path)
     if part.startswith("x.fa"):
         records, _ = load(path, invalid="skip")
-        assert records.frame["id"].to_list() == ["a"] and "1 records were skipped" in "\n".join(records.notes)
+        assert records.frame["id"].to_list() == ["a"] and "was left out as invalid" in "\n".join(records.notes)
     assert "is too large to be read with other files" in refused(f"{path},{path}")
 
 

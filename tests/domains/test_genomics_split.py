@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqsci.data.records import Parts, Records
-from seqsci.domains.genomics import IndexedRecords, reverse_complement, split
+from seqsci.domains.genomics import IndexedRecords, load, reverse_complement, split
 from seqsci.domains.genomics.split import GAP, LONG
 from seqsci.errors import SeqsciError
 
@@ -69,7 +69,7 @@ def test_regions_say_what_is_left_out() -> None:
         (0, 9200, 10_000, "test"),
     ]
     assert "2000 letters (1000 between two regions) are left out" in parts.notes[0]
-    assert "1 records of fewer than 4000 letters went whole" in parts.notes[1]
+    assert "1 record of fewer than 4000 letters went whole" in parts.notes[1]
 
 
 def test_auto() -> None:
@@ -99,7 +99,7 @@ def test_equal_records_and_groups_stay_together(seed: int) -> None:
     parts = split(records(texts, group=groups), "record", SHARES, seed)
     names = parts.frame["split"].to_numpy().reshape(3, 15, 2)
     assert (names == names[:1, :, :1]).all()
-    assert "75 records that share their group or all their letters with another stay with it" in parts.notes
+    assert "75 records that share their group or all letters with another stay with it" in parts.notes
 
 
 def test_the_split_of_the_set_wins() -> None:
@@ -108,7 +108,7 @@ def test_the_split_of_the_set_wins() -> None:
     parts = split(set_, "auto", SHARES, 0)
     names = parts.frame["split"].to_list()
     assert names[10:] == ["test"] * 5 and set(names[:10]) == {"train", "val"}
-    assert "were taken for val" in parts.notes[1]
+    assert "taken for val" in parts.notes[1]
     full = records(random([50] * 3), split=["val", "test", "train"])
     assert split(full, "auto", SHARES, 0).frame["split"].to_list() == ["val", "test", "train"]
     assert split(set_, "record", SHARES, 0).frame["split"].to_list() != own
@@ -128,13 +128,24 @@ def test_the_split_of_the_set_wins() -> None:
         ([50] * 10, "auto", (float("nan"), 0.1, 0.1), "are not three positive shares"),
         ([50, 50], "record", SHARES, "2 records cannot be divided into train, val and test"),
         ([50, 50], "auto", SHARES, "2 records cannot be divided into train, val and test"),
+        ([LONG, 9], "record", SHARES, "other shares, or data.split region"),
+        ([LONG - 1], "record", SHARES, "1 record cannot be divided"),
+        ([LONG - 1], "auto", SHARES, "other shares, or one of 4000 letters or more"),
         ([LONG - 1], "region", SHARES, "no record has 4000 letters"),
+        ([LONG - 1], "region", SHARES, "1000 letters apart; give a longer one, or at least 3 that differ"),
+        ([LONG - 1] * 3, "region", SHARES, "1000 letters apart; take data.split record"),
     ],
 )
 def test_impossible_wishes_are_refused(lengths: list[int], by: str, shares: tuple, part: str) -> None:
     with pytest.raises(SeqsciError) as error:
         split(records(random(lengths)), by, shares, 0)
     assert part in str(error.value)
+
+
+def test_a_refusal_tells_what_was_skipped() -> None:
+    found, _ = load(["ACGT", "AC!T", "AC?T"], invalid="skip")
+    with pytest.raises(SeqsciError, match=r"1 record cannot be .*\(the list: 2 records were left out as invalid, the"):
+        split(found, "record", SHARES, 0)
 
 
 def test_records_on_the_disk_are_split_without_reading_them(tmp_path) -> None:

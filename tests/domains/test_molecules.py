@@ -82,7 +82,7 @@ def test_a_sets_own_split_wins_and_what_it_lacks_is_divided_off() -> None:
     counts = dict(split(load(frame)[0], "auto", SHARES, 0).frame["split"].value_counts().iter_rows())
     assert counts == {"train": 32, "val": 4, "test": 4}
     frame = pl.DataFrame({"smiles": ["C", "CC", "C"], "split": ["train", "val", "test"]})
-    assert "1 of 1 records of test have the SMILES of one of train" in split(load(frame)[0], "auto", SHARES, 0).notes
+    assert "1 of 1 record of test with the SMILES of one of train" in split(load(frame)[0], "auto", SHARES, 0).notes
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,15 @@ def test_impossible_splits(texts: list[str], by: str, shares: tuple[float, float
     assert part in str(error.value)
 
 
+def test_a_refusal_tells_what_was_skipped() -> None:
+    found, _ = load(["C", "CC", "C1", "C2"], invalid="skip")
+    with pytest.raises(SeqsciError, match=r"2 records cannot be .*\(2 without a valid SMILES left out as invalid"):
+        split(found, "random", SHARES, 0)
+
+
 def test_groups_that_are_unknown_and_few() -> None:
     frame = pl.DataFrame({"smiles": ["C", "CC", "CCC"], "group": ["a", "b", None]})
-    with pytest.raises(SeqsciError, match="1 records have no group"):
+    with pytest.raises(SeqsciError, match="1 record has no group"):
         split(load(frame)[0], "group", SHARES, 0)
     parts = split(load(frame.with_columns(group=pl.Series(["a", "b", "c"])))[0], "group", SHARES, 0)
     assert sorted(parts.frame["split"]) == ["test", "train", "val"]
@@ -159,7 +165,8 @@ def test_assess_counts_what_can_be_counted_by_hand() -> None:
     }
     shares = {name: found[name]["value"] for name in ("validity", "uniqueness", "novelty", "novel_scaffolds")}
     assert shares == {"validity": 0.5, "uniqueness": 0.8, "novelty": 0.75, "novel_scaffolds": 0.5}
-    for name in shares:
+    assert found["uniqueness"]["low"] is None and found["uniqueness"]["high"] is None
+    for name in set(shares) - {"uniqueness"}:
         assert found[name]["low"] < found[name]["value"] < found[name]["high"]
     assert 0.5 < found["diversity"]["value"] <= 1
     weight = found["properties"]["molecular_weight"]
@@ -171,7 +178,8 @@ def test_assess_counts_what_can_be_counted_by_hand() -> None:
 def test_novelty_is_against_training() -> None:
     """Chem-xLSTM calls novel whatever its test set lacks."""
     training = simulate(0, 60)["smiles"].to_list()
-    assert assess(training[:20], training)["novelty"]["value"] == 0
+    found = assess(training[:20], training)["novelty"]
+    assert found["value"] == found["low"] == 0 and 0.1 < found["high"] < 0.2
     assert assess(training[:20], training[20:])["novelty"]["value"] == 1
 
 

@@ -53,7 +53,7 @@ def test_lines(tmp_path: Path, name: str) -> None:
     assert records.frame["sequence"].to_list() == SMILES
     assert records.frame["id"].to_list() == ["ethanol", "4", "benzene ring", "6"]
     assert facts["path"] == str(path) and facts["card"] is None and len(facts["sha256"]) == 64
-    assert not records.simulated and "1 lines that begin with # are comments" in records.notes
+    assert not records.simulated and "1 line that begins with #: comments" in records.notes
     assert suits(path)
 
 
@@ -71,7 +71,7 @@ def test_tables(tmp_path: Path, name: str) -> None:
     assert records.frame["id"].to_list() == ["a", "b", "a-2", "4"]
     assert records.frame["label"].to_list() == [5.5, None, 7.0, 6.25]
     assert records.frame["group"].to_list() == ["x", "y", "x", None]
-    assert "1 ids that occur again got a number behind them" in records.notes
+    assert "1 id that occurs again got a number behind" in records.notes
     assert "label 'pIC50' is measured: numbers, 1 unknown" in records.notes
     assert suits(path)
 
@@ -95,7 +95,10 @@ def test_a_broken_structure_is_told(tmp_path: Path) -> None:
         load(path)
     records, _ = load(path, invalid="skip")
     assert records.frame["sequence"].to_list() == ["CCO", "CCC"]
-    assert records.notes[-1] == "1 without a valid SMILES left out (structure 2: RDKit cannot read the structure)"
+    assert (
+        records.notes[-1]
+        == "1 without a valid SMILES left out as invalid (structure 2: RDKit cannot read the structure)"
+    )
 
 
 def test_frames_of_every_kind_and_parquet(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_a_list_of_smiles_as_it_is_written() -> None:
     """Nothing is canonicalized: OCC stays OCC."""
     records, facts = load(["OCC", "C(O)C", "CCO", "CCO"])
     assert records.frame["sequence"].to_list() == ["OCC", "C(O)C", "CCO", "CCO"]
-    assert records.notes == ("3 records are a molecule that occurs before, 1 of them spelled alike; kept",)
+    assert records.notes == ("3 records are molecules that occur before, 1 of them spelled alike; kept",)
     assert facts["path"] is None and facts["name"] == "table"
 
 
@@ -152,8 +155,11 @@ def test_labels_are_classes_or_numbers(values: list[str], kept: list[Any]) -> No
 
 def test_a_word_among_numbers_is_told() -> None:
     frame = pl.DataFrame({"smiles": ["C" * n for n in range(1, 60)], "y": [f"{n}.5" for n in range(1, 59)] + ["n.d."]})
-    with pytest.raises(SeqsciError, match=r"the table, row 59, column smiles: label y is 'n.d.', which is no number"):
+    with pytest.raises(SeqsciError, match=r"the table, row 59, column y: 'n.d.' is no number as the others are; c"):
         load(frame, label="y")
+    more = pl.concat([frame, frame.tail(1)])
+    with pytest.raises(SeqsciError, match=r"column y: 'n.d.' is no number as the others are \(and 1 more\)"):
+        load(more, label="y")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +184,7 @@ def test_an_invalid_smiles_is_refused_with_its_place_or_skipped(tmp_path: Path, 
     assert str(error.value).endswith("; correct it, or skip such ones with data.invalid skip")
     records, _ = load(path, invalid="skip")
     assert records.frame["id"].to_list() == ["a", "c"]
-    assert records.notes[0].startswith("1 without a valid SMILES left out (row 2: ")
+    assert records.notes[0].startswith("1 without a valid SMILES left out as invalid (row 2: ")
 
 
 def test_rdkit_says_nothing_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

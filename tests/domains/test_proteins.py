@@ -302,13 +302,17 @@ def test_assessment() -> None:
     assert found["valid"]["value"] == 4 / 6 and found["unique"]["value"] == 3 / 4 and found["novel"]["value"] == 3 / 4
     assert found["near_copies"]["value"] == 3 / 4 and found["length"]["value"] == found["training_length"] == 100
     for value in found.values():
-        if isinstance(value, dict):
-            assert value["low"] <= value["value"] + 1e-12 or value is found["composition"]
-            assert value["low"] <= value["high"]
+        if isinstance(value, dict) and value not in (found["unique"], found["composition"]):
+            assert value["low"] <= value["value"] + 1e-12 <= value["high"] + 2e-12
+    assert found["unique"]["low"] is None and found["composition"]["low"] is None
     assert json.loads(json.dumps(found)) == found == proteins.assess(generated, training)
     copies = proteins.assess(training, training)
     assert copies["novel"]["value"] == 0 and copies["identity"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert copies["composition"]["value"] < 1e-12
+    assert copies["novel"]["low"] == 0 and 0.05 < copies["novel"]["high"] < 0.1
+    composition = proteins.assess([random_text(rng, 30) for _ in range(40)], training)["composition"]
+    assert composition["low"] < composition["value"] < composition["high"]
+    assert composition["value"] - composition["low"] > 0.2 * (composition["high"] - composition["low"])
     nothing = proteins.assess(["", "1"], training)
     assert (
         nothing["valid"]["value"] == 0

@@ -46,8 +46,8 @@ def test_fasta(write: Write) -> None:
     assert records.frame["description"].to_list() == ["first one", "", ""]
     assert "group" not in records.frame.columns and "label" not in records.frame.columns
     said = " ".join(records.notes)
-    assert "1 records had a stop '*' at the end" in said and "1 records had lower-case letters" in said
-    assert "1 ids were there before" in said
+    assert "1 record had a stop '*' at the end" in said and "1 record had lower-case letters" in said
+    assert "1 id was there before" in said
     assert origin["name"] == "two" and origin["path"] == str(path) and origin["card"] is None
     assert origin["sha256"] == proteins.load(write("two.fasta", gzip.decompress(path.read_bytes())))[1]["sha256"]
     for text in records.frame["sequence"]:
@@ -128,8 +128,8 @@ def test_a3m(write: Write) -> None:
     assert records.frame["sequence"].to_list() == ["MKV", "MVAAW", "MKVW"]
     assert records.frame["id"].to_list() == ["q", "h1", "fam-3"]
     assert set(records.frame["group"]) == {"fam"}
-    assert "insertions (lower case) of 1 members read as residues" in " ".join(records.notes)
-    assert "1 rows of secondary structure left out" in " ".join(records.notes)
+    assert "insertions (lower case) of 1 member read as residues" in " ".join(records.notes)
+    assert "1 row of secondary structure left out" in " ".join(records.notes)
     assert read(path, insertions=False)[0].frame["sequence"].to_list() == ["MKV", "MVW", "MKVW"]
     found = proteins.alignment(path)
     assert found.query == "MKV" and found.names == ("q", "h1", "")
@@ -153,6 +153,12 @@ def test_aligned_fasta_and_stockholm_give_one_alignment(write: Write) -> None:
 
 def test_two_alignments_in_one_stockholm_file_and_two_of_one_query(write: Write) -> None:
     one = "# STOCKHOLM 1.0\nq MKV\nh MRV\n//\n"
+    assert proteins.load(write("a.sto", one))[0].notes == ("a.sto: an alignment of 2 members, gaps taken out",)
+    assert (
+        proteins.load(write("a.a3m", ">q\nMKV\n"))[0]
+        .notes[0]
+        .endswith("of 1 member, gaps taken out; the first is the query")
+    )
     path = write("two.sto", one + one.replace("MKV", "WWW"))
     assert proteins.load(path)[0].frame["group"].to_list() == ["two", "two", "two-2", "two-2"]
     again = write("again.a3m", ">q\nMKV\n>h\nMMM\n")
@@ -190,7 +196,7 @@ def test_tables_of_any_kind_are_equal(write: Write, tmp_path: Path) -> None:
             ("a", "MKV", 1.5, "train"),
             ("b", "MKA", None, "val"),
         ]
-        assert "1 records have no label" in " ".join(records.notes)
+        assert "1 record has no label" in " ".join(records.notes)
         assert (origin["path"] is None) == (not isinstance(source, Path)) and len(origin["sha256"]) == 64
         classes = proteins.load(source, label="kind")[0].frame["label"]
         assert classes.dtype == pl.String and classes.to_list() == ["p", "q"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqsci.data.shares import FEW, Measure, alone, share
 from seqsci.domains.genomics.alphabet import LETTERS, reverse_complement
 from seqsci.domains.genomics.copies import longest_copies
 from seqsci.domains.genomics.features import codes, words
@@ -28,7 +28,9 @@ _WITHOUT_LETTERS = str.maketrans("", "", LETTERS)
 def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """Measures of generated sequences against those trained on.
 
-    Shares and divergences are {"value", "low", "high"} with the 95 % percentile bootstrap over generated sequences:
+    Each is {"value", "low", "high"} with a 95 % interval: of shares Wilson's, of means and of `gc` the percentile
+    bootstrap over generated sequences, of divergences that put about the value (none for fewer than `shares.FEW`), and
+    of `unique` none:
     `valid` (only nucleotides, at least one), and of the valid ones `gc` (share of G and C among A, C, G, T), `unique`
     (distinct sequences), `novel` (neither strand lies whole in a training sequence), `copied_50` (shares a stretch
     of 50 letters with one, on either strand), `longest_copy` (mean letters of the longest shared stretch) and
@@ -50,7 +52,7 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
         "valid_count": len(valid),
         "distinct": len(set(valid)),
         "training": len(training),
-        "valid": _mean([_is_dna(text) for text in generated], rng),
+        "valid": share(len(valid), len(generated)),
         "gc_training": _gc(_sums(training, 1)),
     }
     for k in WORDS:
@@ -61,14 +63,12 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
             **dict.fromkeys(("gc", "unique", "novel", f"copied_{COPY}", "longest_copy", "longest_copy_most")),
         }
     longest = longest_copies(valid, chain(training, map(reverse_complement, training)))
-    times = Counter(valid)
     return {
         **result,
         "gc": _interval(_counts(valid, 1), _gc, rng),
-        # The mean of 1 / occurrences is distinct / all, and unlike it does not sink when sequences are drawn twice.
-        "unique": _mean([1 / times[text] for text in valid], rng),
-        "novel": _mean(longest < [len(text) for text in valid], rng),
-        f"copied_{COPY}": _mean(longest >= COPY, rng),
+        "unique": alone(len(set(valid)) / len(valid)),
+        "novel": share(int((longest < [len(text) for text in valid]).sum()), len(valid)),
+        f"copied_{COPY}": share(int((longest >= COPY).sum()), len(valid)),
         "longest_copy": _mean(longest, rng),
         "longest_copy_most": int(longest.max()),
     }
@@ -87,23 +87,24 @@ def _gc(counts: Floats) -> float:
     return float((counts[1] + counts[2]) / max(counts.sum(), 1))
 
 
-def _mean(values: ArrayLike, rng: np.random.Generator) -> dict[str, float]:
+def _mean(values: ArrayLike, rng: np.random.Generator) -> Measure:
     numbers = np.asarray(values, dtype=np.float32)
     return _interval(np.stack([numbers, np.ones_like(numbers)], 1), lambda sums: float(sums[0] / sums[1]), rng)
 
 
 def _interval(
     counts: Counts, measure: Callable[[Floats], float], rng: np.random.Generator, centred: bool = False
-) -> dict[str, float]:
+) -> Measure:
     """A measure of the sums over generated sequences of counts (G, F): as they are, and resampled.
 
     `centred`: the interval is the spread of the resampled ones about their mean, put about the value; for what
-    resampling itself makes larger, such as a divergence.
+    resampling itself makes larger, such as a divergence. Of too few sequences there is no interval.
     """
-    count = len(counts)
+    count, value = len(counts), measure(counts.sum(axis=0, dtype=np.float64))
+    if count < (FEW if centred else 2):
+        return alone(value)
     weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float32)
     draws = np.array([measure(sums) for sums in (weights @ counts).astype(np.float64)])
-    value = measure(counts.sum(axis=0, dtype=np.float64))
     if centred:
         draws = np.clip(draws - draws.mean() + value, 0, 1)
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -112,7 +113,7 @@ def _interval(
 
 def _divergences(
     valid: Sequence[str], whole: Floats, k: int, rng: np.random.Generator
-) -> tuple[dict[str, float] | None, float | None]:
+) -> tuple[Measure | None, float | None]:
     """Of the generated sequences, and of as many words drawn from the training data."""
     counts = _counts(valid, k) if valid else np.zeros((0, 4**k), dtype=np.float32)
     total = int(counts.sum(dtype=np.float64))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from seqsci.data.download import cache_folder
 from seqsci.data.opened import GZIP, opened_bytes
-from seqsci.data.records import Records
+from seqsci.data.records import SKIPPED, Records
+from seqsci.data.words import counted
 from seqsci.domains.genomics.alphabet import Counts, cleaned
 from seqsci.domains.genomics.rows import Invalid
 from seqsci.errors import SeqsciError
@@ -109,7 +110,7 @@ def open_indexed(path: Path, invalid: Invalid) -> tuple[IndexedRecords, tuple[st
             bad[row] = str(error)
     if bad:
         first = next(iter(bad.values()))
-        notes.append(f"{origin.name}: {len(bad)} records were skipped, the first: {first}")
+        notes.append(f"{origin.name}: {counted(len(bad), 'record was', 'records were')} {SKIPPED}, the first: {first}")
         if len(bad) == len(records):
             raise SeqsciError(first)
     good = [row for row in range(len(records)) if row not in bad]

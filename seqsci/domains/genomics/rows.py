@@ -7,6 +7,8 @@ from typing import Literal
 
 import polars as pl
 
+from seqsci.data.records import SKIPPED
+from seqsci.data.words import counted
 from seqsci.domains.genomics.alphabet import Counts, cleaned
 from seqsci.errors import SeqsciError
 
@@ -65,9 +67,11 @@ class Rows:
         """What reading changed, in sentences."""
         said = list(self.counts.notes())
         if self.unnamed and self.unit == "record":
-            said.append(f"{self.unnamed} records have no name and are called by their number")
+            have = counted(self.unnamed, "record has", "records have")
+            said.append(f"{have} no name and {'is' if self.unnamed == 1 else 'are'} called by number")
         if self.skipped:
-            said.append(f"{self.skipped} records were skipped, the first: {self.first_skipped}")
+            were = counted(self.skipped, f"{self.unit} was", f"{self.unit}s were")
+            said.append(f"{were} {SKIPPED}, the first: {self.first_skipped}")
         return tuple(f"{self.origin}: {sentence}" for sentence in said)
 
 
@@ -86,7 +90,8 @@ def unique(names: pl.Series) -> tuple[pl.Series, tuple[str, ...]]:
         changed += new != name
         taken.add(new)
         found.append(new)
-    note = f"{changed} records have a name that another has, and were numbered, such as {_example(names, found)}"
+    have = counted(changed, "record has", "records have")
+    note = f"{have} a name that another has, and got a number, such as {_example(names, found)}"
     return pl.Series(names.name, found, dtype=pl.String), (note,)
 
 

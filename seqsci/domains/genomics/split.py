@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seqsci.data.records import Parts, Records
 from seqsci.data.splits import stratified
+from seqsci.data.words import counted
 from seqsci.domains.genomics.alphabet import reverse_complement
 from seqsci.domains.genomics.indexed import IndexedRecords
 from seqsci.errors import SeqsciError, nearest
@@ -78,7 +79,7 @@ def _own(records: Records, shares: Shares, seed: int) -> Parts:
             raise SeqsciError("data.split: the train records of the set are too few to take val from them")
         for row in dealt[1]:
             names[row] = "val"
-        notes.append(f"{len(dealt[1])} records of its train were taken for val")
+        notes.append(f"{counted(len(dealt[1]), 'record of its train was', 'records of its train were')} taken for val")
     else:
         notes = ["train, val and test are those of the data set"]
     return Parts.whole(records, names, tuple(notes))
@@ -87,18 +88,21 @@ def _own(records: Records, shares: Shares, seed: int) -> Parts:
 def _by_record(records: Records, shares: Shares, seed: int) -> Parts:
     dealt = _deal(records, np.arange(len(records)), shares, seed)
     if not all(len(part) for part in dealt):
+        region = ", or data.split region" if records.lengths.max() >= LONG else f", or one of {LONG} letters or more"
         raise SeqsciError(
-            f"data.split: {len(records)} records cannot be divided into train, val and test by {_told(shares)}; give "
-            "more (the same letters, or one group, count once), other shares, or data.split region where they are long"
+            f"data.split: {counted(len(records), 'record')} cannot be divided into train, val and test by "
+            f"{_told(shares)}; give more (the same letters, or one group, count once), other shares{region}"
+            f"{records.skipped}"
         )
     names = np.empty(len(records), dtype=object)
     for name, rows in zip(NAMES, dealt, strict=True):
         names[rows] = name
-    counted = ", ".join(f"{len(rows)} {name}" for name, rows in zip(NAMES, dealt, strict=True))
-    notes = [f"whole records at random: {counted}"]
+    told = ", ".join(f"{len(rows)} {name}" for name, rows in zip(NAMES, dealt, strict=True))
+    notes = [f"whole records at random: {told}"]
     again = len(records) - len(set(_units(records, np.arange(len(records)))))
     if again:
-        notes.append(f"{again} records that share their group or all their letters with another stay with it")
+        share = counted(again, "record that shares its", "records that share their")
+        notes.append(f"{share} group or all letters with another {'stays' if again == 1 else 'stay'} with it")
     return Parts.whole(records, names.tolist(), tuple(notes))
 
 
@@ -148,9 +152,12 @@ def _by_region(records: Records, shares: Shares, seed: int) -> Parts:
     long = np.flatnonzero(lengths >= LONG)
     short = np.flatnonzero(lengths < LONG)
     if not len(long):
+        # By record is no way out for one or two.
+        enough = len(set(_units(records, short))) >= len(NAMES)
+        advice = "take data.split record" if enough else f"give a longer one, or at least {len(NAMES)} that differ"
         raise SeqsciError(
-            f"data.split: no record has {LONG} letters, so that none can be cut into regions {GAP} letters apart; take "
-            "data.split record"
+            f"data.split: no record has {LONG} letters, so that none can be cut into regions {GAP} letters apart; "
+            f"{advice}{records.skipped}"
         )
     pieces = [(int(row), *piece) for row in long for piece in _regions(int(lengths[row]), shares)]
     for name, rows in zip(NAMES, _deal(records, short, shares, seed) if len(short) else (), strict=False):
@@ -158,11 +165,11 @@ def _by_region(records: Records, shares: Shares, seed: int) -> Parts:
     schema = {"record": pl.Int64, "start": pl.Int64, "stop": pl.Int64, "split": pl.String}
     frame = pl.DataFrame(pieces, schema=schema, orient="row").sort("record", "start")
     notes = [
-        f"{len(long)} records were cut into consecutive regions for train, val and test; {2 * GAP * len(long)} letters "
-        f"({GAP} between two regions) are left out"
+        f"{counted(len(long), 'record was', 'records were')} cut into consecutive regions for train, val and test; "
+        f"{2 * GAP * len(long)} letters ({GAP} between two regions) are left out"
     ]
     if len(short):
-        notes.append(f"{len(short)} records of fewer than {LONG} letters went whole to a split at random")
+        notes.append(f"{counted(len(short), 'record')} of fewer than {LONG} letters went whole to a split at random")
     return Parts(frame=frame, notes=tuple(notes))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import QED
 
+from seqsci.data.shares import Measure, alone, share
 from seqsci.domains.molecules.features import MORGAN, logp, weight
 from seqsci.domains.molecules.molecule import parse, quiet, scaffold
 from seqsci.errors import SeqsciError
@@ -29,9 +30,9 @@ Floats = NDArray[np.float64]
 def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """Validity, uniqueness, novelty, diversity, scaffolds and properties of generated SMILES.
 
-    Molecules are told apart by RDKit's canonical SMILES with stereo, scaffolds by Bemis and Murcko without. Every
-    share and mean has a 95 % interval: percentiles of `DRAWS` bootstrap samples of the generated molecules, in which
-    a molecule stays what it was among all of them (the first of its kind, novel).
+    Molecules are told apart by RDKit's canonical SMILES with stereo, scaffolds by Bemis and Murcko without. Shares
+    have Wilson's 95 % interval, but uniqueness has none; means have percentiles of `DRAWS` bootstrap samples of the
+    molecules.
 
     Args:
         generated: texts, in the order of their generation; they need not be valid.
@@ -77,10 +78,10 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
                 "scaffolds": len(scaffolds),
                 "novel_scaffolds": new,
             },
-            "validity": _share(valid, len(generated), rng),
-            "uniqueness": _share(len(unique), valid, rng),
-            "novelty": _share(novel, len(unique), rng),
-            "novel_scaffolds": _share(new, len(scaffolds), rng),
+            "validity": share(valid, len(generated)),
+            "uniqueness": alone(len(unique) / valid if valid else None),
+            "novelty": share(novel, len(unique)),
+            "novel_scaffolds": share(new, len(scaffolds)),
             "diversity": _diversity(paired, rng),
             "properties": {
                 name: _mean([measure(molecule) for molecule in measured], rng)
@@ -117,23 +118,15 @@ def _some(things: list[Any], most: int, rng: np.random.Generator) -> list[Any]:
     return [things[i] for i in np.sort(rng.choice(len(things), most, replace=False))]
 
 
-def _interval(value: float, samples: Floats) -> dict[str, float | None]:
+def _interval(value: float, samples: Floats) -> Measure:
     low, high = np.percentile(samples, [2.5, 97.5])
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
-NOTHING: dict[str, float | None] = {"value": None, "low": None, "high": None}
-
-
-def _share(hits: int, of: int, rng: np.random.Generator) -> dict[str, float | None]:
-    """A bootstrap sample of yes and no is a binomial draw."""
-    return _interval(hits / of, rng.binomial(of, hits / of, DRAWS) / of) if of else dict(NOTHING)
-
-
-def _mean(values: Iterable[float], rng: np.random.Generator) -> dict[str, float | None]:
+def _mean(values: Iterable[float], rng: np.random.Generator) -> Measure:
     array = np.array(list(values), dtype=np.float64)
-    if not len(array):
-        return dict(NOTHING)
+    if len(array) < 2:
+        return alone(float(array[0]) if len(array) else None)
     return _interval(float(array.mean()), _weights(len(array), rng) @ array / len(array))
 
 
@@ -142,10 +135,10 @@ def _weights(count: int, rng: np.random.Generator) -> Floats:
     return rng.multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(np.float64)
 
 
-def _diversity(molecules: Sequence[Chem.Mol], rng: np.random.Generator) -> dict[str, float | None]:
+def _diversity(molecules: Sequence[Chem.Mol], rng: np.random.Generator) -> Measure:
     """1 - mean Tanimoto similarity of two different molecules; a sample's pairs of one molecule do not count."""
     if len(molecules) < 2:
-        return dict(NOTHING)
+        return alone(None)
     bits = np.array([MORGAN.GetFingerprintAsNumPy(one) for one in molecules], dtype=np.float32)
     shared = (bits @ bits.T).astype(np.float64)
     ones = bits.sum(axis=1).astype(np.float64)

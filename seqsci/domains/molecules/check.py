@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqsci.data.records import Records
+from seqsci.data.records import SKIPPED, Records
+from seqsci.data.words import counted
 from seqsci.domains.molecules.columns import labels
 from seqsci.domains.molecules.molecule import canonical, parse, quiet, reason
 from seqsci.domains.molecules.read import LABEL, Rows
@@ -38,7 +39,7 @@ def checked(rows: Rows, skip: bool) -> Rows:
         )
     first = bad.select("_row", "sequence").head(SHOWN).iter_rows()
     shown = "; ".join(f"{rows.unit} {row}: {_why(rows, text or '')}" for row, text in first)
-    note = f"{bad.height} without a valid SMILES left out ({shown}{'; ...' * (bad.height > SHOWN)})"
+    note = f"{bad.height} without a valid SMILES {SKIPPED} ({shown}{'; ...' * (bad.height > SHOWN)})"
     return replace(rows, frame=rows.frame.filter(pl.Series(good)), notes=(*rows.notes, note))
 
 
@@ -62,7 +63,7 @@ def records(parts: Sequence[Rows], label: str | None, simulated: bool = False) -
     several = len(parts) > 1
     notes = [f"{rows.origin}: {note}" if several else note for rows in parts for note in rows.notes]
     ids = [name for rows in parts for name in _ids(rows, several)]
-    places = [rows.where(row) for rows in parts for row in rows.frame["_row"]] if label is not None else []
+    places = [rows.where(row, label) for rows in parts for row in rows.frame["_row"]] if label is not None else []
     try:
         frame = pl.concat([rows.frame.drop("_row", "id", strict=False) for rows in parts], how="diagonal_relaxed")
     except pl.exceptions.PolarsError:
@@ -70,7 +71,8 @@ def records(parts: Sequence[Rows], label: str | None, simulated: bool = False) -
     if frame.is_empty():
         raise SeqsciError(f"{', '.join(rows.origin for rows in parts)}: no molecule is left; there is nothing to learn")
     unique, renamed = _unique(ids)
-    notes += [f"{renamed} ids that occur again got a number behind them"] if renamed else []
+    if renamed:
+        notes.append(f"{counted(renamed, 'id that occurs', 'ids that occur')} again got a number behind")
     frame = frame.with_columns(pl.Series("id", unique, dtype=pl.String))
     if label is not None:
         frame, note = _labelled(frame, label, places)
@@ -111,8 +113,8 @@ def _labelled(frame: pl.DataFrame, label: str, places: Sequence[str]) -> tuple[p
     if odd.any():
         at = int(odd.arg_true()[0])
         raise SeqsciError(
-            f"{places[at]}: label {label} is '{frame[LABEL][at]}', which is no number as the others are; correct it, "
-            "or leave it blank if it is unknown"
+            f"{places[at]}: '{frame[LABEL][at]}' is no number as the others are{_more(int(odd.sum()))}; correct it, or "
+            "leave it blank if it is unknown (rows count from 1, without the header)"
         )
     known = values.count()
     if not known:
@@ -127,7 +129,6 @@ def _repeated(texts: Sequence[str]) -> list[str]:
     if len(texts) <= CHEAP:
         with quiet():
             same = len(texts) - len({canonical(text) for text in set(texts)})
-        return (
-            [f"{same} records are a molecule that occurs before, {again} of them spelled alike; kept"] if same else []
-        )
-    return [f"{again} records have the SMILES of an earlier one; kept"] if again else []
+        told = counted(same, "record is a molecule that occurs", "records are molecules that occur")
+        return [f"{told} before, {again} of them spelled alike; kept"] if same else []
+    return [f"{counted(again, 'record has', 'records have')} the SMILES of an earlier one; kept"] if again else []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from seqsci.data.words import counted
 from seqsci.errors import SeqsciError, nearest
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -123,9 +124,9 @@ def labels(values: pl.Series) -> tuple[pl.Series, pl.Series, str]:
             return (
                 classes.cast(pl.String),
                 odd,
-                f"label '{values.name}' names {classes.drop_nulls().n_unique()} classes",
+                f"label '{values.name}' names {counted(classes.drop_nulls().n_unique(), 'class', 'classes')}",
             )
     numeric = number.drop_nulls().n_unique() > max(different / 2, MOST_CLASSES) or not odd.any()
     if numeric:
         return number, odd, f"label '{values.name}' is measured: numbers"
-    return text, known & ~known, f"label '{values.name}' names {different} classes"
+    return text, known & ~known, f"label '{values.name}' names {counted(different, 'class', 'classes')}"

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from seqsci.data.opened import unpacked, whole_text
+from seqsci.data.words import counted
 from seqsci.domains.molecules.columns import NAMES, plain, resolve, splits
 from seqsci.domains.molecules.sdf import SDF_ENDINGS, structures
 from seqsci.errors import SeqsciError
@@ -35,9 +36,10 @@ class Rows:
     column: str = ""
     notes: tuple[str, ...] = ()
 
-    def where(self, row: int) -> str:
-        """The place of a row in a sentence."""
-        return f"{self.origin}, {self.unit} {row}" + f", column {self.column}" * bool(self.column)
+    def where(self, row: int, column: str = "") -> str:
+        """The place of a row in a sentence, in the column of the SMILES or another."""
+        column = column if self.column and column else self.column
+        return f"{self.origin}, {self.unit} {row}" + f", column {column}" * bool(column)
 
 
 def read(source: Any, columns: Mapping[str, str] | None = None, label: str | None = None, separator: str = "") -> Rows:
@@ -129,7 +131,7 @@ def _lines(text: str, origin: str, separator: str) -> Rows:
             named += name is not None
             rows.append((number, smiles, name, None))
     if comments:
-        notes.append(f"{comments} lines that begin with # are comments")
+        notes.append(f"{counted(comments, 'line that begins', 'lines that begin')} with #: comments")
     if separator:
         sets = len({row[0] for row in rows})
         notes.append(

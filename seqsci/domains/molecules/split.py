@@ -8,6 +8,7 @@ import numpy as np
 from rdkit import Chem
 
 from seqsci.data.records import Parts, Records
+from seqsci.data.words import counted
 from seqsci.domains.molecules.molecule import parse, quiet, scaffold
 from seqsci.errors import SeqsciError, nearest
 
@@ -48,23 +49,25 @@ def split(records: Records, by: str, shares: Shares, seed: int) -> Parts:
         note = "at random, all spellings of one molecule together"
     elif by == "group":
         found = _dealt(_groups(records), shares, rng, commonest=False, balanced=True)
-        note = f"by group: {records.frame['group'].n_unique()} groups, each in one part"
+        note = f"by group: {counted(records.frame['group'].n_unique(), 'group')}, each in one part"
     else:
         keys, acyclic = _scaffolds(records)
         found = _dealt(keys, shares, rng, commonest=True)
-        note = f"by scaffold: {len(set(keys))} Bemis-Murcko scaffolds, each in one part"
+        note = f"by scaffold: {counted(len(set(keys)), 'Bemis-Murcko scaffold')}, each in one part"
         if acyclic:
-            note += f"; {acyclic} molecules without rings went by themselves"
-    return Parts.whole(records, _filled(found, shares, by), (note,))
+            note += (
+                f"; {counted(acyclic, 'molecule')} without rings went by {'itself' if acyclic == 1 else 'themselves'}"
+            )
+    return Parts.whole(records, _filled(found, shares, by, records.skipped), (note,))
 
 
-def _filled(splits: Sequence[str], shares: Shares, by: str) -> Sequence[str]:
+def _filled(splits: Sequence[str], shares: Shares, by: str, skipped: str) -> Sequence[str]:
     """Refuses a part that was wanted and got nothing."""
     for name, share in zip(NAMES, shares, strict=True):
         if share > 0 and name not in splits:
             raise SeqsciError(
-                f"split: {len(splits)} records cannot be divided by {by} so that {name} gets some of them; give more "
-                "records, or choose another split"
+                f"split: {counted(len(splits), 'record')} cannot be divided by {by} so that {name} gets some; give "
+                f"more records, or choose another split{skipped}"
             )
     return splits
 
@@ -133,7 +136,8 @@ def _groups(records: Records) -> list[str]:
         raise SeqsciError("split: group needs a column of groups; name it with columns group, or split by scaffold")
     without = records.frame["group"].null_count()
     if without:
-        raise SeqsciError(f"split: {without} records have no group; fill it in, or split by scaffold")
+        have = counted(without, "record has", "records have")
+        raise SeqsciError(f"split: {have} no group; fill it in, or split by scaffold")
     groups: list[str] = records.frame["group"].to_list()
     return groups
 
@@ -166,6 +170,9 @@ def _own(records: Records, shares: Shares, rng: np.random.Generator) -> Parts:
     for name in ("val", "test"):
         there = [text in training for text, part in zip(texts, found, strict=True) if part == name]
         notes += (
-            [f"{sum(there)} of {len(there)} records of {name} have the SMILES of one of train"] if any(there) else []
+            [f"{sum(there)} of {counted(len(there), 'record')} of {name} with the SMILES of one of train"]
+            if any(there)
+            else []
         )
-    return Parts.whole(records, _filled([str(one) for one in found], shares, "its own split"), tuple(notes))
+    filled = _filled([str(one) for one in found], shares, "its own split", records.skipped)
+    return Parts.whole(records, filled, tuple(notes))

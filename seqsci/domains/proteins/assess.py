@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from Bio.Align import PairwiseAligner, substitution_matrices
 from numpy.typing import NDArray
 
+from seqsci.data.shares import FEW, Measure, alone, share
 from seqsci.domains.proteins.letters import OTHERS, RESIDUES
 from seqsci.domains.proteins.neighbours import words
 from seqsci.errors import SeqsciError
@@ -36,12 +36,13 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
 
     Returns:
         `generated`, `training`, `valid_count`, `aligned`: counts. Then, each as {"value", "low", "high"} with a 95 %
-        bootstrap interval over the generated sequences (None where nothing is valid), of all: `valid`; of the valid
-        ones: `unique` (distinct texts per text), `novel` (not in training), `length` and `training_length` (mean
-        residues; the latter without interval), `composition` (Jensen-Shannon divergence between the amino acids of
-        generated and training sequences, bits; chance alone keeps it above 0 where letters are few);
-        of the aligned ones: `identity` (mean, see `nearest_identity`), `near_copies` (share with identity of
-        `NEAR` or more).
+        interval (of shares Wilson's, of means the percentile bootstrap over the generated sequences, of `unique` none;
+        None where nothing is valid), of all: `valid`; of the valid ones: `unique` (distinct texts per text), `novel`
+        (not in training), `length` and `training_length` (mean residues; the latter without interval), `composition`
+        (Jensen-Shannon divergence between the amino acids of generated and training sequences, bits; chance alone
+        keeps it above 0 where letters are few, and resampling makes it larger, so that its interval is the spread of
+        the resampled ones put about the value; none below `shares.FEW` sequences); of the aligned ones: `identity`
+        (mean, see `nearest_identity`), `near_copies` (share with identity of `NEAR` or more).
 
     Raises:
         SeqsciError: nothing generated, or no training sequences.
@@ -51,32 +52,26 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
         raise SeqsciError(f"assess: {counts}; give at least one of each")
     rng = np.random.default_rng(seed)
     good = [text for text in generated if text and ALPHABET.issuperset(text)]
-    valid = np.array([bool(text) and ALPHABET.issuperset(text) for text in generated], dtype=np.float64)
     out: dict[str, Any] = {"generated": len(generated), "training": len(training), "valid_count": len(good)}
     chosen = rng.permutation(len(good))[:ALIGNED]
     out["aligned"] = len(chosen)
-    out["valid"] = interval(valid, rng)
-    often = Counter(good)
+    out["valid"] = share(len(good), len(generated))
     known = set(training)
     identity = nearest_identity([good[i] for i in chosen], training)
-    shares = {
-        # The mean of 1 / copies is the number of distinct texts per text.
-        "unique": np.array([1 / often[text] for text in good]),
-        "novel": np.array([float(text not in known) for text in good]),
-        "length": np.array([float(len(text)) for text in good]),
-        "identity": identity,
-        "near_copies": (identity >= NEAR).astype(np.float64),
-    }
-    out |= {name: interval(values, rng) for name, values in shares.items()}
+    out["unique"] = alone(len(set(good)) / len(good) if good else None)
+    out["novel"] = share(sum(text not in known for text in good), len(good))
+    out["length"] = interval(np.array([float(len(text)) for text in good]), rng)
+    out["identity"] = interval(identity, rng)
+    out["near_copies"] = share(int((identity >= NEAR).sum()), len(identity))
     out["training_length"] = float(np.mean([len(text) for text in training]))
     out["composition"] = _composition(good, training, rng)
     return out
 
 
-def interval(values: NDArray[np.float64], rng: np.random.Generator) -> dict[str, float | None]:
+def interval(values: NDArray[np.float64], rng: np.random.Generator) -> Measure:
     """Mean of values (R,) with a 95 % percentile bootstrap interval."""
-    if len(values) == 0:
-        return {"value": None, "low": None, "high": None}
+    if len(values) < 2:
+        return alone(float(values[0]) if len(values) else None)
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
     return {"value": float(values.mean()), "low": float(low), "high": float(high)}
@@ -127,18 +122,19 @@ def _identity(aligner: PairwiseAligner, first: str, second: str) -> float:
     return float(found.counts().identities / max(len(first), len(second)))
 
 
-def _composition(
-    generated: Sequence[str], training: Sequence[str], rng: np.random.Generator
-) -> dict[str, float | None]:
+def _composition(generated: Sequence[str], training: Sequence[str], rng: np.random.Generator) -> Measure:
     """Jensen-Shannon divergence of the amino acids, with its interval."""
     if not generated:
-        return {"value": None, "low": None, "high": None}
+        return alone(None)
     counts = np.array([[text.count(letter) for letter in RESIDUES] for text in generated], dtype=np.float64)
     whole = np.array([sum(text.count(letter) for text in training) for letter in RESIDUES], dtype=np.float64)
-    rows = len(counts)
-    values = [_divergence(counts[rng.integers(0, rows, rows)].sum(axis=0), whole) for _ in range(RESAMPLES)]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return {"value": _divergence(counts.sum(axis=0), whole), "low": float(low), "high": float(high)}
+    rows, value = len(counts), _divergence(counts.sum(axis=0), whole)
+    if rows < FEW:
+        return alone(value)
+    drawn = rng.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES) @ counts
+    values = np.array([_divergence(sums, whole) for sums in drawn])
+    low, high = np.percentile(np.clip(values - values.mean() + value, 0, 1), [2.5, 97.5])
+    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def _divergence(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

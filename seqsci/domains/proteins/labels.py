@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from seqsci.data.words import counted
 from seqsci.domains.proteins.letters import shown
 from seqsci.errors import SeqsciError
 
@@ -32,14 +33,15 @@ def typed(values: pl.Series, origin: str) -> tuple[pl.Series, str]:
     odd = text.is_not_null() & numbers.is_null()
     measured = numbers.drop_nulls()
     if odd.any():
+        more = f" (and {int(odd.sum()) - 1} more)" if odd.sum() > 1 else ""
         if measured.n_unique() <= max(known.n_unique() / 2, CLASSES):
-            return text, f"{known.n_unique()} classes"
+            return text, f"{counted(known.n_unique(), 'class', 'classes')}"
         row = int(odd.arg_max() or 0)
         raise SeqsciError(
-            f"{origin}, record {row + 1}, column {shown(values.name)}: '{shown(text[row])}' among measured numbers; "
-            "correct it, or leave the place empty where nothing is known"
+            f"{origin}, record {row + 1}, column {shown(values.name)}: '{shown(text[row])}' among measured "
+            f"numbers{more}; correct it, or leave the place empty where nothing is known"
         )
     if measured.n_unique() <= CLASSES and bool((measured == measured.round(0)).all()) and measured.abs().max() < 1e15:  # type: ignore[operator]
         classes = numbers.cast(pl.Int64).cast(pl.String)
-        return classes, f"{measured.n_unique()} classes"
+        return classes, f"{counted(measured.n_unique(), 'class', 'classes')}"
     return numbers, "a measured number"

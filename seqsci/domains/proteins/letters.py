@@ -11,7 +11,8 @@ from typing import Literal
 
 import polars as pl
 
-from seqsci.data.records import Letters
+from seqsci.data.records import SKIPPED, Letters
+from seqsci.data.words import counted
 from seqsci.errors import SeqsciError
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
@@ -75,9 +76,9 @@ def checked(raw: Raw, invalid: Literal["refuse", "skip"]) -> tuple[pl.DataFrame,
         why = f" (the first: {first})" if first else ""
         raise SeqsciError(f"{raw.origin}: no {raw.unit} is a protein sequence{why}; check the file")
     skipped = len(kept) - frame.height
-    notes = [f"{raw.origin}: {count} {raw.unit}s {what}" for what, count in sorted(told.items())]
+    notes = [f"{raw.origin}: {counted(count, raw.unit)} {what}" for what, count in sorted(told.items())]
     if skipped:
-        notes.append(f"{raw.origin}: {skipped} of {len(kept)} {raw.unit}s left out as invalid, the first: {first}")
+        notes.append(f"{raw.origin}: {skipped} of {counted(len(kept), raw.unit)} {SKIPPED}, the first: {first}")
     return frame, (*raw.notes, *notes)
 
 

@@ -14,6 +14,7 @@ from seqsci import catalog
 from seqsci.catalog import Card, Written
 from seqsci.data.download import digest, fingerprint, locate_all
 from seqsci.data.records import Records
+from seqsci.data.words import counted
 from seqsci.domains.proteins.labels import typed
 from seqsci.domains.proteins.letters import Raw, checked, refuse_dna, unique
 from seqsci.domains.proteins.read import read, stem
@@ -161,7 +162,7 @@ def _joined(raws: Sequence[Raw], invalid: Literal["refuse", "skip"], name: str) 
     frame = _concatenated(frames, name)
     ids, changed = unique(frame["id"].to_list())
     if changed:
-        notes.append(f"{name}: {changed} ids were there before and got .2, .3, ... behind them")
+        notes.append(f"{name}: {counted(changed, 'id was', 'ids were')} there before and got .2, .3, ... behind")
     return frame.with_columns(id=pl.Series(ids, dtype=pl.String)), notes
 
 
@@ -212,7 +213,7 @@ def _labelled(frame: pl.DataFrame, label: str | None, name: str) -> tuple[pl.Dat
     values, kind = typed(frame[chosen], name)
     notes = [f"{name}: the label is column {chosen}, {kind}"]
     if values.null_count():
-        notes.append(f"{name}: {values.null_count()} records have no label")
+        notes.append(f"{name}: {counted(values.null_count(), 'record has', 'records have')} no label")
     frame = frame.with_columns(values.alias("label"))
     first = [column for column in Records.COLUMNS if column in frame.columns]
     return frame.select(*first, *(column for column in frame.columns if column not in first)), notes

@@ -17,6 +17,7 @@ from Bio import AlignIO
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from seqsci.data.opened import unpacked
+from seqsci.data.words import counted
 from seqsci.domains.proteins.letters import Raw, shown, upper
 from seqsci.domains.proteins.table import PARQUET, read_table
 from seqsci.errors import SeqsciError
@@ -144,7 +145,9 @@ def _fasta(text: str, path: Path, insertions: bool) -> Raw:
 def a3m(found: Sequence[Member], origin: str, name: str, insertions: bool = True) -> Raw:
     """The members of an A3M alignment without gaps."""
     kept = [one for one in found if not TRACKS.match(one[0])]
-    notes = [f"{origin}: {len(found) - len(kept)} rows of secondary structure left out"] * (len(kept) < len(found))
+    notes = [f"{origin}: {counted(len(found) - len(kept), 'row')} of secondary structure left out"] * (
+        len(kept) < len(found)
+    )
     lengths = [len(match_columns(sequence)) for _, _, sequence in kept]
     problems = [
         f": {length} match columns where the query has {lengths[0]}; align it again" if length != lengths[0] else ""
@@ -153,7 +156,7 @@ def a3m(found: Sequence[Member], origin: str, name: str, insertions: bool = True
     inserted = sum(any(letter.islower() for letter in sequence) for _, _, sequence in kept)
     if inserted:
         done = "read as residues (upper case)" if insertions else "left out"
-        notes.append(f"{origin}: insertions (lower case) of {inserted} members {done}")
+        notes.append(f"{origin}: insertions (lower case) of {counted(inserted, 'member')} {done}")
     if not insertions:
         kept = [(one, rest, match_columns(sequence)) for one, rest, sequence in kept]
     if kept and kept[0][0].endswith("_consensus"):
@@ -172,7 +175,7 @@ def _stockholm(text: str, path: Path) -> list[Raw]:
     for number, (identity, found) in enumerate(stockholm(text, path.name), 1):
         name = identity or (stem(path) if number == 1 else f"{stem(path)}-{number}")
         capital = [(one, rest, upper(sequence)) for one, rest, sequence in found]
-        out.append(_family(capital, path.name, name, [""] * len(found), ()))
+        out.append(_family(capital, path.name, name, [""] * len(found), (), query=False))
     return out
 
 
@@ -199,11 +202,20 @@ def stockholm(text: str, origin: str) -> list[tuple[str, list[Member]]]:
     return out
 
 
-def _family(found: Sequence[Member], origin: str, name: str, problems: Sequence[str], notes: Sequence[str]) -> Raw:
-    """Members of one alignment, gaps out."""
+def _family(
+    found: Sequence[Member],
+    origin: str,
+    name: str,
+    problems: Sequence[str],
+    notes: Sequence[str],
+    *,
+    query: bool = True,
+) -> Raw:
+    """Members of one alignment, gaps out; `query`: by the format the first is what was searched for."""
     gaps = str.maketrans("", "", "-.")
     whole = [(one, rest, sequence.translate(gaps)) for one, rest, sequence in found]
-    told = (*notes, f"{origin}: an alignment of {len(found)} members, gaps taken out; the first is the query")
+    members = counted(len(found), "member")
+    told = (*notes, f"{origin}: an alignment of {members}, gaps taken out" + "; the first is the query" * query)
     frame = _frame(whole, problems).with_columns(group=pl.lit(name))
     return Raw(origin=origin, unit="record", frame=frame, notes=told, aligned=True)
 

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.data.records import Parts, Records
+from seqsci.data.words import counted
 from seqsci.domains.proteins.neighbours import SHARE, WORD, clusters
 from seqsci.errors import SeqsciError, nearest
 
@@ -59,17 +60,13 @@ def _identity(records: Records, shares: Sequence[float], seed: int) -> Parts:
 def _relatives(records: Records) -> tuple[NDArray[np.int64], str]:
     names, exact = clusters(records.frame["sequence"].to_list())
     largest = int(np.bincount(names).max())
-    found = f"{_counted(len(names), 'record')} in {_counted(names.max() + 1, 'cluster')}, the largest of {largest}"
+    found = f"{counted(len(names), 'record')} in {counted(int(names.max()) + 1, 'cluster')}, the largest of {largest}"
     note = (
         f"split by identity: {found}; two are relatives where they share {SHARE:.0%} of the shorter one's stretches of "
         f"{WORD} residues and more than chance gives, which stands for about {SHARE ** (1 / WORD):.0%} identity and is "
         "no alignment"
     )
     return names, note if exact else f"{note}; near copies were compared by their first one only"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _group(records: Records, shares: Sequence[float], seed: int) -> Parts:
@@ -79,7 +76,8 @@ def _group(records: Records, shares: Sequence[float], seed: int) -> Parts:
     numbers: dict[str, int] = {}
     alone = groups.count(None)
     names = np.array([numbers.setdefault(g if g is not None else f"\0{i}", len(numbers)) for i, g in enumerate(groups)])
-    note = f"split by group: {len(numbers) - alone} groups" + f", {alone} records without one stand alone" * bool(alone)
+    told = counted(alone, "record without one stands alone", "records without one stand alone")
+    note = f"split by group: {counted(len(numbers) - alone, 'group')}" + f", {told}" * bool(alone)
     return _parts(records, names, shares, seed, "group", note)
 
 
@@ -107,7 +105,9 @@ def _own(records: Records, shares: Sequence[float], seed: int) -> Parts:
         raise SeqsciError("data.split: train is too small to take a validation part from it; add a split 'val'")
     for row, part in zip(rows, dealt, strict=True):
         own[row] = NAMES[part]
-    return Parts.whole(records, own, (note, f"split: val is {int(np.sum(dealt == 1))} records of train, by {how}"))
+    return Parts.whole(
+        records, own, (note, f"split: val is {counted(int(np.sum(dealt == 1)), 'record')} of train, by {how}")
+    )
 
 
 def _classes(records: Records) -> NDArray[np.str_]:
@@ -125,8 +125,9 @@ def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], 
         largest = int(np.bincount(names).max())
         rest = [other for other in SPLITS[1:] if other != by]
         advice = f"take {' or '.join(rest)}, or give more records" if by != "record" else "give more records"
-        units = f"{_counted(len(records), 'record')} are {_counted(names.max() + 1, 'unit')}, the largest of {largest}"
-        raise SeqsciError(f"data.split: by {by}, {units}, and nothing is left for {empty}; {advice}")
+        are = counted(len(records), "record is", "records are")
+        units = f"{are} {counted(int(names.max()) + 1, 'unit')}, the largest of {largest}"
+        raise SeqsciError(f"data.split: by {by}, {units}, and nothing is left for {empty}; {advice}{records.skipped}")
     notes = [note]
     found = counts / counts.sum()
     if np.abs(found - np.array(shares)).max() > FAR:

@@ -25,6 +25,7 @@ from seqsci.training.finetune.target import Target, decide, usable
 from seqsci.training.language.load import SPLITS, Corpus, corpus, language_shape
 from seqsci.training.language.rows import ENDS
 from seqsci.training.language.science import Science
+from seqsci.training.language.told import counted
 
 Ints = NDArray[np.int64]
 
@@ -157,7 +158,7 @@ def _chosen(found: Corpus, name: str) -> tuple[dict[str, Ints], list[str]]:
     notes = []
     without = sum(int((~known[rows]).sum()) for rows in members.values())
     if without:
-        notes.append(f"{without:,} records without a {name} were left out")
+        notes.append(f"{counted(without, 'record')} without a value of {name} left out")
     members = {split: rows[known[rows]] for split, rows in members.items()}
     seen: set[str] = set()
     for split in reversed(SPLITS):
@@ -165,7 +166,7 @@ def _chosen(found: Corpus, name: str) -> tuple[dict[str, Ints], list[str]]:
         double = np.array([key in seen for key in keys], dtype=bool)
         if double.any():
             later = "test" if split == "val" else "validation or test"
-            notes.append(f"{int(double.sum()):,} records of {split} were left out: they stand in {later} as well")
+            notes.append(f"{counted(int(double.sum()), 'record')} of {split} left out: in {later} as well")
         members[split] = members[split][~double]
         seen |= set(keys)
     for split, rows in members.items():
@@ -191,7 +192,8 @@ def _reading(found: Corpus, every: Ints, data: FinetuneData) -> list[str]:
     if not long:
         return []
     return [
-        f"{long:,} records have more than the {data.context} tokens of data.context; each is read whole all the same"
+        f"{counted(long, 'record')} longer than the {data.context} tokens of data.context; each is read "
+        "whole all the same"
     ]
 
 
@@ -206,5 +208,14 @@ def _require_all(prepared: Prepared) -> None:
             name = target.classes[int(missing.argmax())]
             raise SeqsciError(
                 f"data.split: no record of class {name} is left to {split}; leave such classes out of the file, or "
-                f"change data.split, data.shares or data.split_seed"
+                f"change data.split, data.shares or data.split_seed{_as_numbers(target)}"
             )
+
+
+def _as_numbers(target: Target) -> str:
+    """What else can be done where the names of all classes are numbers."""
+    try:
+        numbers = [float(name) for name in target.classes]
+    except ValueError:
+        return ""
+    return f"; or have {target.name} predicted as a number by data.kind number" if np.isfinite(numbers).all() else ""

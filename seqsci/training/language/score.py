@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqsci.data.records import Records, Tokens
+from seqsci.data.variants import MISSING
 from seqsci.errors import SeqsciError
 from seqsci.metrics import bootstrap_ratio
 from seqsci.metrics.ranks import spearman
@@ -68,7 +69,7 @@ def score(
         SeqsciError: whatever is wrong with the records or the wishes.
     """
     records = speaker.read(data, label=measured, tell=tell)
-    numbers = _numbers(records, measured)
+    numbers = measured_numbers(records, measured)
     told = read_context(speaker, context, context_size, seed, tell)
     notes = [*records.notes, *told.notes, *_length_notes(speaker, records)]
     for note in notes[len(records.notes) :]:
@@ -90,7 +91,7 @@ def score(
     return Told(table=table, summary=_summary(speaker, table, name, facts, told, measured, notes, seed))
 
 
-def _numbers(records: Records, column: str | None) -> pl.Series | None:
+def measured_numbers(records: Records, column: str | None) -> pl.Series | None:
     """What was measured of each record; None where nothing is asked for.
 
     Raises:
@@ -102,7 +103,7 @@ def _numbers(records: Records, column: str | None) -> pl.Series | None:
     if column not in frame.columns and "label" in frame.columns:
         frame = frame.rename({"label": column})
     require_numbers(frame, column)
-    return frame[column].cast(pl.Float64)
+    return _as_numbers(frame[column])
 
 
 def require_numbers(frame: pl.DataFrame, column: str) -> None:
@@ -113,9 +114,24 @@ def require_numbers(frame: pl.DataFrame, column: str) -> None:
     """
     if column not in frame.columns:
         raise SeqsciError(f"measured: no column '{column}'; there are {', '.join(frame.columns)}")
-    values = frame[column]
-    if not values.dtype.is_numeric() and values.cast(pl.Float64, strict=False).null_count() > values.null_count():
-        raise SeqsciError(f"measured: column '{column}' holds no numbers; name another")
+    values, numbers = frame[column], _as_numbers(frame[column])
+    odd = values.filter(numbers.is_null() & _known(values))
+    if len(odd) or numbers.null_count() == len(numbers):
+        why = f" but such as '{odd[0]}'" if len(odd) else ""
+        raise SeqsciError(f"measured: column '{column}' holds no numbers{why}; name another")
+
+
+def _known(values: pl.Series) -> pl.Series:
+    """(R,) whether something stands there, as the domains understand labels."""
+    text = values.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
+    return ~text.is_in([word.lower() for word in MISSING]).fill_null(True)
+
+
+def _as_numbers(values: pl.Series) -> pl.Series:
+    """(R,) Float64, null for what is unknown or no number."""
+    if values.dtype == pl.String:
+        values = values.set(~_known(values), None).str.strip_chars()
+    return values.cast(pl.Float64, strict=False)
 
 
 def causal(speaker: Speaker, records: Records, told: Context, say: Tell | None) -> tuple[Floats, NDArray[np.int64]]:
