@@ -88,6 +88,7 @@ def published_large(checkout: Path, kernels: Path) -> tuple[nn.Module, Logits]:
         sequence_kernel="native_sequence__native",
         step_kernel="native",
         mode="train",
+        return_last_states=True,
         chunk_size=64,
         autocast_kernel_dtype="float32",
     )

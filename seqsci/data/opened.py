@@ -37,6 +37,8 @@ def unpacked(path: Path) -> bytes:
     try:
         with opened_bytes(path) as raw:
             return raw.read()
+    except SeqsciError:
+        raise  # it is a ValueError as well
     except (lzma.LZMAError, struct.error, ValueError, RuntimeError) as error:
         raise SeqsciError(f"{path}: the archive is damaged or cannot be unpacked ({error}); copy it again") from None
 

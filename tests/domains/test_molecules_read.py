@@ -15,7 +15,7 @@ import pytest
 from rdkit import Chem
 
 from seqsci import catalog
-from seqsci.data.opened import opened
+from seqsci.data.opened import opened, whole_text
 from seqsci.data.records import BEGIN, SEPARATOR
 from seqsci.domains.molecules import TOKENIZER, load, simulate, suits
 from seqsci.domains.molecules.read import read
@@ -228,8 +228,8 @@ def test_refusals(source: Any, options: dict[str, Any], part: str) -> None:
     [
         ("a.smi", b"", "the file is empty"),
         ("a.smi", b"CC\n\xff\n", "a.smi, line 2: is not UTF-8 text"),
-        ("a.smi.gz", gzip.compress(b"CCO\n" * 99)[:-9], "the gzip file is cut off or damaged"),
-        ("a.zip", b"PK\x03\x04junk", "the zip file is damaged"),
+        ("a.smi.gz", gzip.compress(b"CCO\n" * 99)[:-9], "the archive is cut off or damaged"),
+        ("a.zip", b"PK\x03\x04junk", "the archive is cut off or damaged"),
         ("a.csv", b"smiles,y\nC,1,2,3\n", "cannot be read as a table"),
         ("a.parquet", b"PAR1junk", "cannot be read as Parquet"),
         ("a.sdf", b"nothing\n", "RDKit finds no structure in it"),
@@ -247,13 +247,15 @@ def test_a_zip_of_several_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a", "C")
         archive.writestr("b", "C")
-    with pytest.raises(SeqsciError, match="holds 2 files; unpack it and name the one to read"):
+    with pytest.raises(SeqsciError, match="has 2 members; unpack it and name the file that is meant"):
         load(tmp_path / "a.zip")
 
 
 def test_opened_text_has_one_kind_of_line_end(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
-    assert list(opened(tmp_path / "a")) == ["a\n", "b\n", "c"]
+    with opened(tmp_path / "a") as text:
+        assert list(text) == ["a\n", "b\n", "c"]
+    assert whole_text(tmp_path / "a") == "a\nb\nc"
 
 
 def test_files_of_other_sciences_do_not_suit(tmp_path: Path) -> None:
