@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ class Speaker:
     Args:
         run: complete.
         strands: "one" or "both", in place of the recipe's.
+        invalid: "refuse" or "skip" records that cannot be read, in place of the recipe's.
 
     Raises:
         SeqsciError: not a complete run of `pretrain`, or one whose tokens are not today's; strands that it has not.
     """
 
-    def __init__(self, run: Run, strands: str | None = None) -> None:
+    def __init__(self, run: Run, strands: str | None = None, invalid: str | None = None) -> None:
+        self.invalid = invalid
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
         metrics = run.read_json("metrics.json")  # an unfinished run says so
         self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
@@ -67,7 +70,6 @@ class Speaker:
         data: Any = None,
         *,
         label: str | None = None,
-        invalid: str | None = None,
         tell: Tell | None = None,
     ) -> Records:
         """Records of the model's science.
@@ -75,7 +77,6 @@ class Speaker:
         Args:
             data: a data set's name, files, a frame or a list of texts; by default the run's own data.
             label: a column that is wanted as `label`.
-            invalid: "refuse" or "skip", in place of the recipe's.
             tell: hears what reading has found out or changed.
 
         Raises:
@@ -85,13 +86,14 @@ class Speaker:
         source: Any = own.name if data is None else str(data) if isinstance(data, str | Path) else data
         if data is not None and isinstance(source, str):
             self._require_science(source)
-        records, _ = self.science.load(
-            source,
-            columns=own.columns or None,
-            label=label,
-            invalid=invalid or own.invalid,
-            count=own.count if data is None else None,
-        )
+        with asked_by_flag():
+            records, _ = self.science.load(
+                source,
+                columns=own.columns or None,
+                label=label,
+                invalid=self.invalid or own.invalid,
+                count=own.count if data is None else None,
+            )
         if tell is not None:
             for note in records.notes:
                 tell(note)
@@ -169,6 +171,17 @@ class Speaker:
             raise SeqsciError(
                 f"data: {source} holds {' or '.join(kinds)}; the model of {self.run.folder} reads {self.kind}"
             )
+
+
+@contextmanager
+def asked_by_flag() -> Iterator[None]:
+    """What a domain advises in the words of a recipe, in those of a verb that has no recipe of its own."""
+    try:
+        yield
+    except SeqsciError as problem:
+        raise SeqsciError(
+            str(problem).replace("data.invalid skip", "--invalid skip").replace("data.invalid", "invalid")
+        ) from None
 
 
 def named(data: Any, run: str) -> dict[str, Any]:
