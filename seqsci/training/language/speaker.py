@@ -179,9 +179,8 @@ def asked_by_flag() -> Iterator[None]:
     try:
         yield
     except SeqsciError as problem:
-        raise SeqsciError(
-            str(problem).replace("data.invalid skip", "--invalid skip").replace("data.invalid", "invalid")
-        ) from None
+        sentence = str(problem).replace("data.invalid skip", "--invalid skip").replace("data.invalid:", "invalid:")
+        raise SeqsciError(sentence) from None
 
 
 def named(data: Any, run: str) -> dict[str, Any]:
