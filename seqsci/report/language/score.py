@@ -50,7 +50,7 @@ def _draw_scores(material: Material) -> Figure:
 
 def _classes(table: pl.DataFrame) -> list[str]:
     """A column of a few classes, and these, the commonest first."""
-    for column in ("label", "group"):
+    for column in ("split", "label", "group"):
         if column in table.columns and table[column].dtype == pl.String:
             counts = table[column].drop_nulls().value_counts(sort=True)
             if 2 <= len(counts) <= CLASSES:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from seqsci import catalog
 from seqsci.catalog import SCIENCES, Card
@@ -17,7 +18,7 @@ from seqsci.nn.language import LanguageNetwork
 from seqsci.recipe import PretrainRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.training.fit import device, load_network
-from seqsci.training.language.load import corpus, language_shape
+from seqsci.training.language.load import SPLITS, corpus, divided, language_shape
 from seqsci.training.language.science import Science, catalog_problem, science
 
 CHUNK = 4096
@@ -44,7 +45,7 @@ class Speaker:
     """
 
     def __init__(self, run: Run, strands: str | None = None, invalid: str | None = None) -> None:
-        self.invalid = invalid
+        self.invalid, self._origin = invalid, dict[str, Any]()
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
         metrics = run.read_json("metrics.json")  # an unfinished run says so
         self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
@@ -87,7 +88,7 @@ class Speaker:
         if data is not None and isinstance(source, str):
             self._require_science(source)
         with asked_by_flag():
-            records, _ = self.science.load(
+            records, self._origin = self.science.load(
                 source,
                 columns=own.columns or None,
                 label=label,
@@ -98,6 +99,23 @@ class Speaker:
             for note in records.notes:
                 tell(note)
         return records
+
+    def splits(self, records: Records, data: Any) -> pl.Series | None:
+        """(R,) which split of the run each of its own records is in: "train", "val" or "test", several with commas
+        between where regions of a record are in different ones, null where it is in none.
+
+        None for other data, and where the run's own have changed since.
+        """
+        if data is not None or self._origin.get("sha256") != self.run.read_json("data.json").get("sha256"):
+            return None
+        own = self.recipe.data
+        parts = divided(own, records, self.kind, "group" if own.sets else None).frame
+        found: dict[int, list[str]] = {}
+        for split in SPLITS:
+            for record in parts.filter(split=split)["record"].unique():
+                found.setdefault(record, []).append(split)
+        told = [", ".join(found[row]) if row in found else None for row in range(len(records))]
+        return pl.Series("split", told, dtype=pl.String)
 
     def encode(self, records: Records, row: int) -> Tokens:
         """Tokens of a record, without special ones.
