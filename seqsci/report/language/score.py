@@ -26,7 +26,7 @@ def _draw_scores(material: Material) -> Figure:
     variants = material.summary["kind"] == "variants"
     values = material.table["log_ratio" if variants else "nats_per_token"].to_numpy()
     figure, (axes,) = new_figure(7, 3.2)
-    borders, classes = edges([values]), [] if variants else _classes(material.table)
+    borders, classes = edges([values]), _classes(material.table)
     inside = np.clip(values, borders[0], borders[-1])
     if classes:
         column, names = classes[0], classes[1:]
@@ -36,7 +36,7 @@ def _draw_scores(material: Material) -> Figure:
             label = f"{shorten(name, 20)}, {len(own):,}"
             axes.hist(own, borders, weights=weights, histtype="step", lw=1.7, color=colour, label=label)
         legend_above(axes, 3)
-        axes.set_ylabel(f"share of a {column}'s records")
+        axes.set_ylabel(f"share of a {column}'s {'variants' if variants else 'records'}")
     else:
         axes.hist(inside, borders, color=BLUE)
         axes.set_ylabel("variants" if variants else "records")
@@ -50,7 +50,7 @@ def _draw_scores(material: Material) -> Figure:
 
 def _classes(table: pl.DataFrame) -> list[str]:
     """A column of a few classes, and these, the commonest first."""
-    for column in ("split", "label", "group"):
+    for column in ("kind", "split", "label", "group"):
         if column in table.columns and table[column].dtype == pl.String:
             counts = table[column].drop_nulls().value_counts(sort=True)
             if 2 <= len(counts) <= CLASSES:

@@ -41,8 +41,8 @@ def embed(
         say: hears how far it is.
 
     Returns:
-        A table `id, length, vector (D,)`, of DNA `gc` as well, `split` where they are the run's own, `group` and `label` where there are such, in the order
-        of the records. Of a model of both strands the mean over both.
+        A table `id, length, vector (D,)`, of DNA `gc` as well, `group` and `label` where there are such, and `split`
+        where they are the run's own, in the order of the records. Of a model of both strands the mean over both.
 
     Raises:
         SeqsciError: whatever is wrong with the records.

@@ -61,8 +61,8 @@ def score(
 
     Returns:
         A table `id, tokens, log_likelihood, nats_per_token` (of a masked model `pseudo_log_likelihood`) in the order
-        of the records, `split` where they are the run's own, `group`, `label` and the measured column where there is one. `tokens` counts those that were
-        scored: the letters, and of a causal model the end.
+        of the records, `split` where they are the run's own, `group`, `label` and the measured column where there is
+        one. `tokens` counts those that were scored: the letters, and of a causal model the end.
 
     Raises:
         SeqsciError: whatever is wrong with the records or the wishes.
