@@ -12,6 +12,7 @@ import polars as pl
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
+from seqsci.files import short_name
 from seqsci.nn.precision import resolve
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
@@ -199,8 +200,8 @@ def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
     """
     road = job(recipe)
     prepared = road.prepare(recipe, source)  # refuse bad data before a folder is made
-    label = Path(recipe.data.name).name.split(".")[0]
     # The choice of the precision is written down, so that running the recipe again repeats the run.
+    label = short_name(recipe.data.name)
     recipe = recipe.with_({"train.precision": resolve(recipe.train.precision, device()), **recipe.located()})
     run = Run.create(Path(runs), recipe, label)
     if source is not None:

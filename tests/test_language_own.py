@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 import seqsci
+from seqsci.cli import main
+from seqsci.files import short_name
 from seqsci.runs import Run
 from seqsci.training.language.embed import embed
 from seqsci.training.language.score import score
@@ -35,3 +38,25 @@ def test_the_splits_of_a_runs_own_records_are_told_apart(spoken: Runs):
 def test_other_data_has_no_split_of_the_run(spoken: Runs, tmp_path: Path):
     answer = seqsci.score(spoken("dna"), ["ACGT", "GGTA"], output=tmp_path / "t.csv", quiet=True)
     assert "split" not in answer.table.columns and len(answer.summary["sentences"]) == 1
+
+
+def test_a_run_on_several_files_has_one_name(tmp_path: Path):
+    from seqsci.recipe import build
+    from seqsci.training.language.load import corpus
+
+    for part, name in enumerate(("Pkinase", "SH2", "SH3")):
+        rows = "".join(f">{name}{i}\nMKV{'ACDEFGHIKL'[i]}LLW{'ACDEFGHIKL'[part]}\n" for i in range(10))
+        (tmp_path / f"{name}.fasta").write_text(rows)
+    names = ",".join(str(tmp_path / f"{name}.fasta") for name in ("Pkinase", "SH2", "SH3"))
+    recipe = build({"task": "pretrain", "data": {"name": names, "domain": "proteins"}, "model": {"name": "bioxlstm"}})
+    assert corpus(recipe.data, by="record").origin["name"] == short_name(names) == "Pkinase+2"
+    assert short_name("/somewhere/a.fa.gz") == "a"
+
+
+@pytest.mark.parametrize("verb", ["score", "embed", "generate"])
+def test_a_fine_tuned_run_is_sent_to_predict(tmp_path: Path, capsys, verb: str):
+    recipe = "task: finetune\ndata: {name: demo-molecules}\nmodel: {name: bioxlstm}\n"
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    with pytest.raises(SystemExit) as ended:
+        main([verb, str(tmp_path)])
+    assert ended.value.code == 2 and "a fine-tuned run" in (said := capsys.readouterr().err) and "predict" in said

@@ -14,7 +14,7 @@ import polars as pl
 from seqsci.data.batch import LanguageShape
 from seqsci.data.records import Parts, Records
 from seqsci.errors import SeqsciError
-from seqsci.files import whole
+from seqsci.files import short_name, whole
 from seqsci.recipe import WrittenData
 from seqsci.training.language.science import Science, science, science_of
 
@@ -84,6 +84,8 @@ def corpus(
         count=data.count,
         seed=0,
     )
+    if source is None and origin["card"] is None and "," in data.name:
+        origin = {**origin, "name": short_name(data.name)}
     parts = divided(data, records, kind, "record" if uncut and kind == "genomics" else by)
     left = set(parts.frame["split"])
     for split in SPLITS:

@@ -14,8 +14,9 @@ from seqsci import catalog
 from seqsci.catalog import SCIENCES, Card
 from seqsci.data.records import Records, Tokens
 from seqsci.errors import SeqsciError
+from seqsci.files import short_name
 from seqsci.nn.language import LanguageNetwork
-from seqsci.recipe import PretrainRecipe, as_kind
+from seqsci.recipe import FinetuneRecipe, PretrainRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.training.fit import device, load_network
 from seqsci.training.language.load import SPLITS, corpus, divided, language_shape
@@ -46,6 +47,11 @@ class Speaker:
 
     def __init__(self, run: Run, strands: str | None = None, invalid: str | None = None) -> None:
         self.invalid, self._origin = invalid, dict[str, Any]()
+        if isinstance(run.recipe, FinetuneRecipe):
+            raise SeqsciError(
+                f"{run.folder}: this is a fine-tuned run, which tells a class or a number of each record; use `seqsci "
+                f"predict`, or take a run of `seqsci pretrain`"
+            )
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
         metrics = run.read_json("metrics.json")  # an unfinished run says so
         self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
@@ -149,6 +155,8 @@ class Speaker:
 
     def facts(self) -> dict[str, Any]:
         """What a summary says of the model."""
+        data = self.recipe.data.name
+        trained_on = short_name(data) if "," in data else Path(data).name
         return {
             "run": self.run.folder.name,
             "model": self.recipe.model.name,
@@ -157,7 +165,7 @@ class Speaker:
             "domain": self.kind,
             "unit": self.science.UNIT,
             "context": self.context,
-            "trained_on": Path(self.recipe.data.name).name + (" (simulated data)" if self.simulated else ""),
+            "trained_on": trained_on + (" (simulated data)" if self.simulated else ""),
             "sets": self.recipe.data.sets,
         }
 
