@@ -198,6 +198,7 @@ def tune(
     data: str | None = None,
     horizon: int | None = None,
     target: str | None = None,
+    label: str | None = None,
     trials: int = 20,
     storage: Path | None = None,
     seed: int = 0,
@@ -216,6 +217,8 @@ def tune(
         Steps to forecast, in place of the recipe's.
     target
         Series to forecast, in place of the recipe's.
+    label
+        Column of what is to be predicted, in place of the recipe's.
     trials
         Trials of the whole sweep, over all workers.
     storage
@@ -227,7 +230,9 @@ def tune(
     """
     from seqsci.recipe import read, resolve
 
-    changes = jobs.changes(set, {"data.name": data, "data.horizon": horizon, "data.target": target})
+    changes = jobs.changes(
+        set, {"data.name": data, "data.horizon": horizon, "data.target": target, "data.label": label}
+    )
     resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {jobs.outline(resolved)}", flush=True)
     given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]

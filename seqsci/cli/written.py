@@ -44,7 +44,7 @@ def pretrain(
     from seqsci.recipe import resolve
     from seqsci.training.language.science import named_science
 
-    kind = named_science(data, domain)
+    kind = named_science(data, domain, jobs.changes(set, {}))
     named = {"data.name": data, "model.name": model, "data.domain": kind, "train.objective": objective}
     changes = jobs.changes(set, {**named, "train.seed": seed})
     resolved, note = resolve("pretrain", data=data, model=model, recipe=recipe, changes=changes)
@@ -92,7 +92,7 @@ def finetune(
     from seqsci.training.language.science import named_science
 
     if run is None:
-        own = {"data.domain": named_science(data, domain)}
+        own = {"data.domain": named_science(data, domain, jobs.changes(set, {}))}
     else:
         from seqsci.training.finetune.pretrained import starting
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqsci.data.records import Tokens
+from seqsci.data.records import Letters, Tokens
 from seqsci.errors import SeqsciError
 from seqsci.training.language.beside import Beside, beside
 from seqsci.training.language.context import Context, read_context
@@ -108,6 +108,9 @@ def _longest(speaker: Speaker, wanted: int | None) -> int:
 def _prompt(speaker: Speaker, prompt: str | None, longest: int) -> Tokens | None:
     if not prompt:
         return None
+    if isinstance(speaker.tokenizer, Letters):  # as files are read
+        prompt = prompt.strip().upper()
+        prompt = prompt.replace("U", "T") if speaker.tokenizer.complements is not None else prompt
     tokens = speaker.tokenizer.encode(prompt, "prompt")
     if len(tokens) >= longest:
         raise SeqsciError(f"prompt: its {len(tokens)} tokens leave no room in {longest}; give a larger longest")

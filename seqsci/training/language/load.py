@@ -102,6 +102,8 @@ def divided(data: WrittenData, records: Records, kind: str, by: str | None = Non
     """
     domain = science(kind)
     own = "split" in records.frame.columns
+    if by is not None and by not in domain.SPLITS:
+        by = "record"  # which keeps the records of a group together
     wanted = by if data.split == "auto" and by is not None and not own else data.split
     if wanted not in (*domain.SPLITS, "auto"):
         raise SeqsciError(f"data.split: {kind} are not split by '{wanted}'; take one of {', '.join(domain.SPLITS)}")

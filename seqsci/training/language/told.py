@@ -80,7 +80,8 @@ class Place:
 
 def told_of(records: Records, splits: pl.Series | None = None) -> dict[str, pl.Series]:
     """What a table says of records beside their ids."""
-    own = {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
+    known: tuple[str, ...] = ("group", "label")
+    own = {column: records.frame[column] for column in known if column in records.frame.columns}
     return own if splits is None else {"split": splits, **own}
 
 
