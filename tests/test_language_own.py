@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +12,7 @@ from seqsci.cli import main
 from seqsci.files import short_name
 from seqsci.runs import Run
 from seqsci.training.language.embed import embed
+from seqsci.training.language.generate import generate
 from seqsci.training.language.score import score
 from seqsci.training.language.speaker import Speaker
 
@@ -33,6 +35,18 @@ def test_the_splits_of_a_runs_own_records_are_told_apart(spoken: Runs):
     assert "split" in told.summary["columns"] and any("trained on those of train" in n for n in told.summary["notes"])
     vectors = embed(asked)
     assert vectors.table["split"].equals(told.table["split"]) and "column split" in " ".join(vectors.summary["notes"])
+
+
+def test_ends_are_no_letters(spoken: Runs):
+    assert score(Speaker(Run.open(spoken("dna"))), ["ACGT", "GGTA"]).summary["title"].startswith("2 records, 8 base")
+    assert score(Speaker(Run.open(spoken("masked"))), ["ACGT"]).summary["title"].startswith("1 record, 4 base")
+    made = generate(Speaker(Run.open(spoken("dna"))), count=5)
+    letters = sum(map(len, made.table["sequence"]))
+    assert (
+        letters == (made.table["tokens"] - made.table["ended"]).sum() and f"{letters:,} base" in made.summary["title"]
+    )
+    wanted = -made.table["log_likelihood"] / made.table["tokens"]
+    assert np.allclose(wanted, made.table["nats_per_token"])
 
 
 def test_other_data_has_no_split_of_the_run(spoken: Runs, tmp_path: Path):

@@ -48,7 +48,7 @@ def summary(metrics: Metrics) -> Summary:
         for row in score_table(metrics).iter_rows(named=True)
     ]
     return Summary(
-        title=f"test split of {metrics['data']['name']}{simulated}: {test['rows']:,} rows, {test['tokens']:,} {unit}s",
+        title=f"test split of {metrics['data']['name']}{simulated}: {test['rows']:,} rows, {test['tokens']:,} tokens",
         columns=("method", f"nats per {unit}", "bits", "perplexity", "nats of model less this [95 %]"),
         rows=rows,
         sentences=[*verdicts(metrics), *remarks(metrics)],

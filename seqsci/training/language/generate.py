@@ -58,7 +58,8 @@ def generate(
 
     Returns:
         A table `id, sequence, tokens, ended, log_likelihood, nats_per_token` and what the science adds (of molecules
-        `valid`, `canonical`, `novel`), in the order of their generation.
+        `valid`, `canonical`, `novel`), in the order of their generation. `tokens` counts as `score` does: the letters,
+        and the end of those that have one.
 
     Raises:
         SeqsciError: a masked model, or a wish outside its range.
@@ -125,7 +126,7 @@ def _table(speaker: Speaker, drawn: list[Drawn]) -> pl.DataFrame:
         {
             "id": [f"generated-{number}" for number in range(1, len(drawn) + 1)],
             "sequence": [speaker.tokenizer.decode(one.tokens) for one in drawn],
-            "tokens": tokens,
+            "tokens": asked,
             "ended": [one.ended for one in drawn],
             "log_likelihood": nats,
             "nats_per_token": -nats / np.maximum(asked, 1),
@@ -149,7 +150,7 @@ def _texts(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
 def _summary(
     speaker: Speaker, table: pl.DataFrame, found: Beside, asked: dict[str, Any], told: Context, notes: list[str]
 ) -> dict[str, Any]:
-    letters = int(table["tokens"].sum())
+    letters = int(table["tokens"].sum() - table["ended"].sum())  # an end is drawn, and is no letter
     return summarised(
         speaker,
         "generate",

@@ -215,6 +215,7 @@ def _summary(
     low, high = bootstrap_ratio(nats, tokens, resamples=RESAMPLES, seed=seed)
     mean, found = float(nats.sum() / tokens.sum()), measurement(table, measured, name, seed)
     unit = speaker.science.UNIT
+    letters = int(tokens.sum()) - (len(table) if speaker.causal else 0)  # an end is scored, and is no letter
     ranked = table.sort("nats_per_token", "id")
     ends = [("most probable", ranked.head(EXTREMES)), ("least probable", ranked.tail(EXTREMES).reverse())]
     divided = ["split"] if "split" in table.columns else []
@@ -230,7 +231,7 @@ def _summary(
         speaker,
         "score",
         kind="records",
-        title=f"{counted(len(table), 'record')}, {counted(int(tokens.sum()), unit)}{simulated(data)}",
+        title=f"{counted(len(table), 'record')}, {counted(letters, unit)}{simulated(data)}",
         columns=["", "record", *divided, "tokens", name, "nats per token"],
         rows=rows,
         sentences=[*_means(table, name, unit, seed), *agreement(found)],
