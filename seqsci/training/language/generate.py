@@ -163,6 +163,6 @@ def _summary(
         context=told.facts(),
         assessed=found.assessed,
         beside=found.facts,
-        data={"name": f"the data of {speaker.run.folder.name}"},
+        data={"name": f"the data of {speaker.run.folder.name}", "simulated": speaker.simulated},
         notes=notes,
     )

@@ -119,7 +119,8 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
         "simulated": corpus.records.simulated,
         "records": len(corpus.records),
         "pieces": counts,
-        "lengths": [int(x) for x in np.quantile(lengths, np.linspace(0, 1, 51))],
+        # Lengths that pieces have: what is interpolated between two of them would be none.
+        "lengths": [int(x) for x in np.quantile(lengths, np.linspace(0, 1, 51), method="inverted_cdf")],
         "composition": {split: composition(corpus, split) for split in SPLITS},
         "notes": list(corpus.notes),
     }
