@@ -53,3 +53,18 @@ def test_the_labels_of_a_narrow_map_are_not_cut_off():
     figure.draw_without_rendering()
     box = figure.axes[0].xaxis.label.get_window_extent()
     assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+def test_what_a_model_that_knows_nothing_would_reach_is_told():
+    from seqsci.report.pretrain import remarks
+
+    metrics = {"baselines": {}, "data": {"domain": "genomics"}, "objective": "causal", "unit": "base"}
+    assert remarks(metrics) == ["even: ln 4 = 1.3863, all 4 bases equally likely"]
+    assert remarks({**metrics, "data": {"domain": "molecules"}}) == []
+
+
+def test_a_number_and_its_share_have_two_names():
+    from seqsci.training.language.beside import _counted
+
+    rows = _counted({"counts": {"generated": 9, "novel_scaffolds": 3}, "novel_scaffolds": {"value": 0.5}})
+    assert [row[0] for row in rows] == ["generated", "number of novel scaffolds"]

@@ -17,6 +17,7 @@ HELP = """Time series and scientific sequences through one zoo of sequence model
 
 A first try without any data:  seqsci forecast --data demo-electricity
                                seqsci classify --data demo-photometry
+                               seqsci pretrain --data demo-molecules
 Your own table:                seqsci forecast --data my.csv --horizon 24
                                seqsci classify --data curves.csv --objects objects.csv
 """

@@ -150,7 +150,7 @@ def _texts(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
 def _summary(
     speaker: Speaker, table: pl.DataFrame, found: Beside, asked: dict[str, Any], told: Context, notes: list[str]
 ) -> dict[str, Any]:
-    letters = int(table["tokens"].sum() - table["ended"].sum())  # an end is drawn, and is no letter
+    letters = int(table["tokens"].sum()) - int(table["ended"].sum())  # an end is drawn, and is no letter
     return summarised(
         speaker,
         "generate",
