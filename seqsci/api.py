@@ -12,6 +12,7 @@ import polars as pl
 
 from seqsci import recipe as recipes
 from seqsci.errors import SeqsciError
+from seqsci.files import short_name
 from seqsci.nn.precision import resolve
 from seqsci.recipe import Recipe
 from seqsci.runs import Run
@@ -58,7 +59,12 @@ class Result:
         return verdicts(self.metrics)
 
     def predict(
-        self, data: Any = None, objects: Any = None, *, tell: Callable[[str], None] | None = None
+        self,
+        data: Any = None,
+        objects: Any = None,
+        *,
+        invalid: str | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> pl.DataFrame:
         """What the model says of new data: a file, a frame, or by default what the run was trained on.
 
@@ -66,6 +72,8 @@ class Result:
             data: with the columns of the training data; of a classification, classes are not needed, and a long file of
                 light curves that is larger than some hundred MB is streamed.
             objects: of a classification: file or frame with one row per object, where the redshifts stand.
+            invalid: of DNA, proteins and molecules: "refuse" or "skip" records that cannot be read, in place of the
+                recipe's.
             tell: called with each sentence on what reading has found out or changed, such as `print`.
 
         Returns:
@@ -79,7 +87,9 @@ class Result:
         """
         if objects is not None and self.recipe.task == "forecast":
             raise SeqsciError("objects: a forecast reads one table; leave it out")
-        further = {} if objects is None else {"objects": objects}
+        if invalid is not None and self.recipe.task in ("forecast", "classify"):
+            raise SeqsciError("invalid: it is for records of DNA, proteins or molecules; leave it out")
+        further = _given({"objects": objects, "invalid": invalid})
         return job(self.recipe).predict(self.run, data, tell, **further)
 
     def report(self) -> Path:
@@ -190,8 +200,8 @@ def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
     """
     road = job(recipe)
     prepared = road.prepare(recipe, source)  # refuse bad data before a folder is made
-    label = Path(recipe.data.name).name.split(".")[0]
     # The choice of the precision is written down, so that running the recipe again repeats the run.
+    label = short_name(recipe.data.name)
     recipe = recipe.with_({"train.precision": resolve(recipe.train.precision, device()), **recipe.located()})
     run = Run.create(Path(runs), recipe, label)
     if source is not None:

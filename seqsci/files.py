@@ -54,3 +54,9 @@ def _replaced(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def short_name(data: str) -> str:
+    """What data are called in tables and in a folder's name: "Pkinase" of a file, "Pkinase+2" of it and two more."""
+    first, *others = (Path(part.strip()).name.split(".")[0] for part in data.split(","))
+    return f"{first}+{len(others)}" if others else first

@@ -42,9 +42,10 @@ def pretrain(
         seqsci.training.callbacks.Interrupted: after Ctrl-C; `resume` goes on.
     """
     source = None if data is None or isinstance(data, str | Path) else data
-    kind = named_science(data if source is None else None, domain)
+    given = as_settings(settings)
+    kind = named_science(data if source is None else None, domain, given)
     short = {"data.domain": kind, "train.objective": objective}
-    changes = {**{path: value for path, value in short.items() if value is not None}, **as_settings(settings)}
+    changes = {**{path: value for path, value in short.items() if value is not None}, **given}
     resolved, _ = plan("pretrain", data, model, recipe=recipe, settings=changes, seed=seed)
     return finish(start(resolved, runs, source), quiet=quiet)
 
@@ -80,15 +81,16 @@ def finetune(
         seqsci.training.callbacks.Interrupted: after Ctrl-C; `resume` goes on.
     """
     source = None if data is None or isinstance(data, str | Path) else data
+    given = as_settings(settings)
     if run is None:
-        own = {"data.domain": named_science(data if source is None else None, domain)}
+        own = {"data.domain": named_science(data if source is None else None, domain, given)}
     else:
         from seqsci.training.finetune.pretrained import starting
 
         own = starting(run.folder if isinstance(run, Result) else run, data, model=model, domain=domain)
         model = own["model.name"]
     short = {**own, "data.label": label}
-    changes = {**{path: value for path, value in short.items() if value is not None}, **as_settings(settings)}
+    changes = {**{path: value for path, value in short.items() if value is not None}, **given}
     resolved, _ = plan("finetune", data, model, recipe=recipe, settings=changes, seed=seed)
     return finish(start(resolved, runs, source), quiet=quiet)
 

@@ -55,6 +55,7 @@ def score(
     strands: str | None = None,
     measured: str | None = None,
     seed: int = 0,
+    invalid: str | None = None,
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> Answer:
@@ -72,6 +73,7 @@ def score(
         strands: "both" takes a DNA record and its reverse complement together; by default as the run was made.
         measured: a column of numbers to compare with (Spearman's correlation with its interval).
         seed: of the choice of the context and of the intervals.
+        invalid: "refuse" or "skip" records that cannot be read; by default as the run was made.
         output: a folder, or one file that ends in .parquet or .csv; by default the next `<run>/score-<number>`.
         quiet: print no progress.
 
@@ -84,7 +86,7 @@ def score(
     """
     found = _run(run)
     place = Place.of(found, "score", output)
-    speaker = Speaker(found, strands)
+    speaker = Speaker(found, strands, invalid)
     wishes = {"context": context, "context_size": context_size, "seed": seed, "measured": measured}
     if variants is None:
         if window is not None:
@@ -106,6 +108,7 @@ def embed(
     per: str = "record",
     strands: str | None = None,
     label: str | None = None,
+    invalid: str | None = None,
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> Answer:
@@ -117,6 +120,7 @@ def embed(
         per: "record" (the mean over its letters) or "position".
         strands: "both" takes the mean over a DNA record and its reverse complement.
         label: a column for the colours of the map.
+        invalid: "refuse" or "skip" records that cannot be read; by default as the run was made.
         output: a folder, or one file that ends in .parquet, or .csv (one vector per record); by default the next
             `<run>/embed-<number>`.
         quiet: print no progress.
@@ -132,7 +136,7 @@ def embed(
     road.require_per(per)
     found = _run(run)
     place = Place.of(found, "embed", output, TABLES if per == "record" else TABLES[:1])
-    speaker = Speaker(found, strands)
+    speaker = Speaker(found, strands, invalid)
     if per == "record":
         return _keep(road.embed(speaker, data, label=label, **_ears(quiet)), place, "embed", output is None)
     return _positions(speaker, place, output is None, data, quiet)
@@ -169,6 +173,7 @@ def generate(
     context: Any = None,
     context_size: int | None = None,
     longest: int | None = None,
+    invalid: str | None = None,
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> Answer:
@@ -186,6 +191,7 @@ def generate(
         context: records (a data set name, a path, a frame or a list) that are read before.
         context_size: of these, drawn with `seed`; by default all.
         longest: tokens of a sequence at most; by default as many as a row in training had.
+        invalid: "refuse" or "skip" records of the context that cannot be read; by default as the run was made.
         output: a folder, or one file that ends in .parquet, .csv, .smi or .fasta; by default the next
             `<run>/generate-<number>`.
         quiet: print no progress.
@@ -203,7 +209,7 @@ def generate(
     place = Place.of(found, "generate", output, (*TABLES, texts))
     wishes: dict[str, Any] = {"count": count, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     wishes |= {"seed": seed, "prompt": prompt, "context": context, "context_size": context_size, "longest": longest}
-    return _keep(ask(Speaker(found), **wishes, **_ears(quiet)), place, "generate", output is None)
+    return _keep(ask(Speaker(found, invalid=invalid), **wishes, **_ears(quiet)), place, "generate", output is None)
 
 
 def _keep(told: Told, place: Place, verb: str, numbered: bool) -> Answer:

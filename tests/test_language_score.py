@@ -187,6 +187,15 @@ def test_variants_are_ratios_of_whole_records(spoken: Runs, tmp_path: Path, name
         told = score_variants(asked, tmp_path / "w.fa", vcf(tmp_path))
         assert np.allclose(told.table["log_ratio"], np.array(others) - wild, atol=1e-4)
     assert told.table["positions"].to_list() == [[1], [3], [5], [18], [18], [17]]
+    alike = told.table.filter(kind="substitution")
+    assert told.table["kind"].to_list() == ["substitution", "deletion", "insertion", *["substitution"] * 2, "deletion"]
+    first, second = told.summary["sentences"]
+    assert (
+        f"{(alike['log_ratio'] < 0).sum()} of 3 substitutions are" in first
+        and "of 3 insertions and deletions" in second
+    )
+    assert [row[0] for row in told.summary["rows"]] == ["substitution"] * 3 + ["insertion or deletion"] * 3
+    assert any("not with substitutions" in note for note in told.summary["notes"])
 
 
 def test_a_window_reads_what_is_around_a_variant(spoken: Runs):
@@ -229,7 +238,7 @@ def test_the_command_writes_a_report_with_the_map_and_the_correlation(spoken: Ru
         "scores.parquet", "scores.csv", "summary.json", "report.html", "scores.png", "effects.png", "measured.png",
     }  # fmt: skip
     table = pl.read_csv(folder / "scores.csv")
-    assert table.columns == ["record", "name", "positions", "reference", "alternative", "log_ratio", "fitness"]
+    assert table.columns == ["record", "name", "positions", "reference", "alternative", "kind", "log_ratio", "fitness"]
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png") == 3 and "Effects by place" in page
     summary = Run(folder).read_json("summary.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from seqsci.errors import SeqsciError
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 2 refused input or place, 130 interrupted, 141 nobody reads on."""
-    tokens = dotted(list(sys.argv[1:] if arguments is None else arguments))
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _require_fields(tokens)
+    tokens = dotted(tokens)
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -55,6 +58,25 @@ def _refuse(sentence: str) -> NoReturn:
     sys.exit(2)
 
 
+def _require_fields(tokens: list[str]) -> None:
+    """Refuse a dotted flag, by the name that was typed, at a verb that trains nothing and so takes no such fields."""
+    verb = next((token for token in tokens if not token.startswith("-")), "")
+    typed = next((token.partition("=")[0] for token in tokens if _is_dotted(token)), None)
+    if typed is None or not verb or verb not in app:
+        return
+    command = app[verb].default_command
+    own = inspect.signature(command).parameters if command is not None else {}
+    if "set" not in own:
+        last = typed.rpartition(".")[2]
+        advice = f"take --{last}" if last in own else f"`seqsci {verb} --help` lists its flags"
+        _refuse(f"{typed}: `seqsci {verb}` takes no fields of a recipe; {advice}")
+
+
+def _is_dotted(token: str) -> bool:
+    name = token.partition("=")[0]
+    return name.startswith("--") and "." in name
+
+
 def dotted(tokens: list[str]) -> list[str]:
     """`--train.lr 1e-4` and `--train.lr=1e-4` -> `--set train.lr=1e-4`."""
     rewritten: list[str] = []
@@ -63,7 +85,7 @@ def dotted(tokens: list[str]) -> list[str]:
         token = tokens[position]
         name, equals, value = token.partition("=")
         position += 1
-        if not (name.startswith("--") and "." in name):
+        if not _is_dotted(token):
             rewritten.append(token)
             continue
         if not equals:

@@ -42,6 +42,8 @@ def contents(table: Any) -> str:
         if said.dtype.is_numeric():
             return f"{table.height} records, {said.min():.4g} to {said.max():.4g} predicted"
         return f"{table.height} records, {said.n_unique()} classes predicted"
+    if "nats_per_token" in table.columns:
+        return f"{table.height} records scored"
     if "unique_id" not in table.columns:
         return f"{table.height} objects, {table['predicted'].n_unique()} classes predicted"
     return f"{table.height} rows, {table['unique_id'].n_unique()} series, {table['ds'].min()} to {table['ds'].max()}"

@@ -6,7 +6,7 @@ torch takes seconds to import, so it is imported inside a verb's body, never for
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -17,6 +17,7 @@ HELP = """Time series and scientific sequences through one zoo of sequence model
 
 A first try without any data:  seqsci forecast --data demo-electricity
                                seqsci classify --data demo-photometry
+                               seqsci pretrain --data demo-molecules
 Your own table:                seqsci forecast --data my.csv --horizon 24
                                seqsci classify --data curves.csv --objects objects.csv
 """
@@ -29,6 +30,7 @@ app.command(data_app)
 
 Set = Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show=False)]
 """What the dotted flags become; the epilogue of the help tells of them."""
+Invalid = Literal["refuse", "skip"] | None
 RunFolder = Annotated[Path, Parameter(help="A run folder.")]
 
 
@@ -144,7 +146,14 @@ def resume(run: RunFolder) -> None:
 
 
 @app.command
-def predict(run: RunFolder, *, data: str | None = None, objects: str | None = None, output: Path | None = None) -> None:
+def predict(
+    run: RunFolder,
+    *,
+    data: str | None = None,
+    objects: str | None = None,
+    invalid: Invalid = None,
+    output: Path | None = None,
+) -> None:
     """What a trained run says of new data: forecasts past the end of a file, or classes and numbers of objects.
 
     Parameters
@@ -153,6 +162,8 @@ def predict(run: RunFolder, *, data: str | None = None, objects: str | None = No
         A file with the columns of the training data (classes are not needed); by default the training data itself.
     objects
         Of a classification: file with one row per object, where the redshifts stand.
+    invalid
+        Of DNA, proteins and molecules: refuse, or skip, records that cannot be read; by default as the run was made.
     output
         .parquet or .csv file to write; without it the table is printed.
     """
@@ -161,7 +172,7 @@ def predict(run: RunFolder, *, data: str | None = None, objects: str | None = No
 
     if output is not None and output.suffix not in {".csv", ".parquet"}:
         raise SeqsciError(f"--output {output}: the name must end in .csv or .parquet")
-    table = open_run(run).predict(data, objects, tell=jobs.tell)
+    table = open_run(run).predict(data, objects, invalid=invalid, tell=jobs.tell)
     if output is None:
         print(jobs.csv(table), end="")
         return
@@ -188,6 +199,7 @@ def tune(
     data: str | None = None,
     horizon: int | None = None,
     target: str | None = None,
+    label: str | None = None,
     trials: int = 20,
     storage: Path | None = None,
     seed: int = 0,
@@ -206,6 +218,8 @@ def tune(
         Steps to forecast, in place of the recipe's.
     target
         Series to forecast, in place of the recipe's.
+    label
+        Column of what is to be predicted, in place of the recipe's.
     trials
         Trials of the whole sweep, over all workers.
     storage
@@ -217,7 +231,9 @@ def tune(
     """
     from seqsci.recipe import read, resolve
 
-    changes = jobs.changes(set, {"data.name": data, "data.horizon": horizon, "data.target": target})
+    changes = jobs.changes(
+        set, {"data.name": data, "data.horizon": horizon, "data.target": target, "data.label": label}
+    )
     resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {jobs.outline(resolved)}", flush=True)
     given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqsci.cli import jobs
-from seqsci.cli.verbs import SETTINGS, RunFolder, Set, app
+from seqsci.cli.verbs import SETTINGS, Invalid, RunFolder, Set, app
 
 
 @app.command(help_epilogue=SETTINGS)
@@ -44,7 +44,7 @@ def pretrain(
     from seqsci.recipe import resolve
     from seqsci.training.language.science import named_science
 
-    kind = named_science(data, domain)
+    kind = named_science(data, domain, jobs.changes(set, {}))
     named = {"data.name": data, "model.name": model, "data.domain": kind, "train.objective": objective}
     changes = jobs.changes(set, {**named, "train.seed": seed})
     resolved, note = resolve("pretrain", data=data, model=model, recipe=recipe, changes=changes)
@@ -92,7 +92,7 @@ def finetune(
     from seqsci.training.language.science import named_science
 
     if run is None:
-        own = {"data.domain": named_science(data, domain)}
+        own = {"data.domain": named_science(data, domain, jobs.changes(set, {}))}
     else:
         from seqsci.training.finetune.pretrained import starting
 
@@ -116,6 +116,7 @@ def score(
     strands: Literal["one", "both"] | None = None,
     measured: str | None = None,
     seed: int = 0,
+    invalid: Invalid = None,
     output: Path | None = None,
 ) -> None:
     """How probable a pretrained run finds records, or variants of records: a table, and a report.
@@ -140,6 +141,8 @@ def score(
         A column of numbers to compare with.
     seed
         Of the choice of the context, and of the intervals.
+    invalid
+        Refuse, or skip, records that cannot be read; by default as the run was made.
     output
         A folder, or one file that ends in .parquet or .csv; by default the next score-<number> in the run folder.
     """
@@ -156,6 +159,7 @@ def score(
             strands=strands,
             measured=measured,
             seed=seed,
+            invalid=invalid,
             output=output,
         )
     )
@@ -169,6 +173,7 @@ def embed(
     per: Literal["record", "position"] = "record",
     strands: Literal["one", "both"] | None = None,
     label: str | None = None,
+    invalid: Invalid = None,
     output: Path | None = None,
 ) -> None:
     """Vectors of records from a pretrained run: a table for other programs, and a report with a map.
@@ -183,13 +188,15 @@ def embed(
         DNA: both takes the mean over a record and its reverse complement; by default as the run was made.
     label
         A column for the colours of the map.
+    invalid
+        Refuse, or skip, records that cannot be read; by default as the run was made.
     output
         A folder, or one file that ends in .parquet (or .csv, one vector per record); by default the next
         embed-<number> in the run folder.
     """
     from seqsci import speech
 
-    jobs.answer(speech.embed(run, data, per=per, strands=strands, label=label, output=output))
+    jobs.answer(speech.embed(run, data, per=per, strands=strands, label=label, invalid=invalid, output=output))
 
 
 @app.command
@@ -205,6 +212,7 @@ def generate(
     context: str | None = None,
     context_size: int | None = None,
     longest: int | None = None,
+    invalid: Invalid = None,
     output: Path | None = None,
 ) -> None:
     """New sequences from a pretrained run, judged beside the training data: a table, FASTA or SMILES, and a report.
@@ -229,6 +237,8 @@ def generate(
         How many of these, drawn with the seed; by default all.
     longest
         Tokens of a sequence at most; by default as many as a row in training had.
+    invalid
+        Refuse, or skip, records of the context that cannot be read; by default as the run was made.
     output
         A folder, or one file that ends in .parquet, .csv, .smi or .fasta; by default the next generate-<number> in
         the run folder.
@@ -237,7 +247,7 @@ def generate(
 
     wishes: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     wishes |= {"prompt": prompt, "context": context, "context_size": context_size, "longest": longest}
-    jobs.answer(speech.generate(run, count=count, output=output, **wishes))
+    jobs.answer(speech.generate(run, count=count, invalid=invalid, output=output, **wishes))
 
 
 @app.command(name="import")

@@ -134,5 +134,8 @@ def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
     if special in catalog.recipes():
         return special
     domain = catalog.card(name).domain if name in catalog.names("datasets") else changes.get("data.domain")
-    by_domain = f"{task}/{model}-{domain}"
-    return by_domain if by_domain in catalog.recipes() else f"{task}/{model}"
+    by_domain, general = f"{task}/{model}-{domain}", f"{task}/{model}"
+    if by_domain not in catalog.recipes() and general not in catalog.recipes():
+        known = ", ".join(name for name in catalog.recipes() if name.startswith(f"{task}/"))
+        raise SeqsciError(f"model.name: there is no recipe of '{model}' for {task}; there are {known}")
+    return by_domain if by_domain in catalog.recipes() else general

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -46,8 +47,15 @@ def new_figure(
     return figure, axes
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture, whole."""
+def whole_ticks(axis: Axis) -> None:
+    """Ticks of what is counted."""
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def save(figure: Figure, path: Path, simulated: bool = False) -> None:
+    """Write a picture, whole; one of simulated data says so itself, since pictures travel alone."""
+    if simulated:
+        figure.suptitle("simulated data", x=0.995, ha="right", fontsize=8, color="#555555")
     with whole(path) as temporary, warnings.catch_warnings():
         # Names in a script that the font lacks are drawn as boxes; the page itself spells them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

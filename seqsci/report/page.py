@@ -26,9 +26,10 @@ def build_page(
         room: folder of the page's template below this one, or the template itself.
         pictures: file name -> what draws it from the material.
         material: what the run folder holds; `run` in the template.
-        facts: further names of the template; `recipe`: the text of it, where it does not lie in the folder.
+        facts: further names of the template; `data`: what is known of the data, such as whether they are simulated;
+            `recipe`: the text of it, where it does not lie in the folder.
     """
-    drawn = {}
+    drawn, simulated = {}, bool(facts.get("data", {}).get("simulated", False))
     for name, function in pictures.items():
         path = run.folder / f"{name}.png"
         figure = function(material)
@@ -39,7 +40,7 @@ def build_page(
                 with whole(path) as temporary:
                     temporary.write_bytes(figure)
             else:
-                save(figure, path)
+                save(figure, path, simulated)
             drawn[name] = base64.b64encode(path.read_bytes()).decode()
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

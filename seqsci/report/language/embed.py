@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seqsci.report.drawing import BLUE, PERCENT, RIVALS, SKY, legend_above, new_figure, shorten
+from seqsci.report.drawing import BLUE, PERCENT, RIVALS, SKY, legend_above, new_figure, shorten, whole_ticks
 from seqsci.report.language.material import Material as Rows
 from seqsci.report.tables import damage_told
 
@@ -97,6 +97,7 @@ def _draw_components(material: Material) -> Figure | None:
     axes.plot(numbers, shares.cumsum(), "o-", ms=3, color=BLUE, label="up to this one")
     axes.set(xlabel="principal component", ylabel="share of the variance", ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PERCENT)
+    whole_ticks(axes.xaxis)
     legend_above(axes, 1)
     return figure
 

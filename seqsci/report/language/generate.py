@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure
+from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure, whole_ticks
 from seqsci.report.language.material import Material as Material
 from seqsci.report.language.material import draw_sides, edges
 
@@ -88,6 +88,7 @@ def _draw_identity(material: Material) -> Figure | None:
     figure, (axes,) = new_figure(7, 3.2)
     axes.hist(found["generated"], [share / 40 for share in range(41)], color=BLUE)
     axes.set(xlabel="identity to the nearest training sequence", ylabel="generated sequences", xlim=(0, 1))
+    whole_ticks(axes.yaxis)
     return figure
 
 
@@ -97,6 +98,7 @@ def _draw_likelihood(material: Material) -> Figure:
     borders = edges([values])
     axes.hist(np.clip(values, borders[0], borders[-1]), borders, color=BLUE)
     axes.set(xlabel=f"nats per {material.unit} (lower: more probable)", ylabel="generated sequences")
+    whole_ticks(axes.yaxis)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure
+from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure, whole_ticks
 from seqsci.report.tables import damage_told, table_path
 from seqsci.runs import Run
 
@@ -41,16 +42,23 @@ class Material:
             return self.lazy.collect()
 
 
-def edges(values: Iterable[Sequence[float] | Floats], most: int = 50) -> list[float]:
-    """Borders of bins over all of some samples, of which the outermost thousandths share the outer bins."""
+def edges(values: Iterable[Sequence[float] | Floats], most: int = 50, at_zero: bool = False) -> list[float]:
+    """Borders of bins over all of some samples, of which the outermost thousandths share the outer bins.
+
+    `at_zero`: no bin holds numbers below 0 and above it.
+    """
     every = np.concatenate([np.asarray(some, dtype=np.float64) for some in values])
     low, high = np.quantile(every, [0.001, 0.999]) if len(every) else (0.0, 1.0)
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    if len(every) and np.all(every == np.round(every)):
+    if len(every) and not at_zero and np.all(every == np.round(every)):
         step = max(1, round((high - low) / most))
         return [float(x) for x in np.arange(np.floor(low) - 0.5, high + step + 0.5, step)]
     bins = int(np.clip(np.sqrt(len(every)), 10, most))
+    if at_zero and low < 0 < high:
+        width = (high - low) / bins
+        below, above = math.ceil(-low / width), math.ceil(high / width)
+        return [number * width for number in range(-below, above + 1)]
     return [float(x) for x in np.linspace(low, high, bins + 1)]
 
 
@@ -64,6 +72,8 @@ def draw_sides(axes: Axes, sides: Mapping[str, Sequence[float]], what: str, unit
         axes.hist(inside, borders, weights=weights, histtype="stepfilled", color=colour, alpha=0.25)
         axes.hist(inside, borders, weights=weights, histtype="step", color=colour, lw=1.6, label=label)
     axes.set(xlabel=what, ylabel=f"share of {unit}")
+    if all(float(value).is_integer() for values in sides.values() for value in values):
+        whole_ticks(axes.xaxis)
     legend_above(axes, 2)
 
 

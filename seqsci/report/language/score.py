@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from seqsci.report.drawing import BLUE, INK, RIVALS, legend_above, new_figure, shorten
+from seqsci.report.drawing import BLUE, INK, RIVALS, legend_above, new_figure, shorten, whole_ticks
 from seqsci.report.language.material import Material as Material
 from seqsci.report.language.material import draw_scatter, edges
 
@@ -26,20 +26,22 @@ def _draw_scores(material: Material) -> Figure:
     variants = material.summary["kind"] == "variants"
     values = material.table["log_ratio" if variants else "nats_per_token"].to_numpy()
     figure, (axes,) = new_figure(7, 3.2)
-    borders, classes = edges([values]), [] if variants else _classes(material.table)
+    borders, classes = edges([values], at_zero=variants), _classes(material.table)
     inside = np.clip(values, borders[0], borders[-1])
     if classes:
         column, names = classes[0], classes[1:]
         for name, colour in zip(names, (BLUE, *RIVALS, INK), strict=False):
             own = inside[(material.table[column] == name).fill_null(False).to_numpy()]
             weights = np.full(len(own), 1 / max(len(own), 1))
-            label = f"{shorten(name, 20)}, {len(own):,}"
+            called = f"{column} {name}" if column in ("label", "group") else name
+            label = f"{shorten(called, 24)}: {len(own):,}"
             axes.hist(own, borders, weights=weights, histtype="step", lw=1.7, color=colour, label=label)
         legend_above(axes, 3)
-        axes.set_ylabel(f"share of a {column}'s records")
+        axes.set_ylabel(f"share of a {column}'s {'variants' if variants else 'records'}")
     else:
         axes.hist(inside, borders, color=BLUE)
         axes.set_ylabel("variants" if variants else "records")
+        whole_ticks(axes.yaxis)
     if variants:
         axes.axvline(0, color=INK, lw=1)
         axes.set_xlabel(f"← less probable      {scored}, nats      more probable →")
@@ -50,7 +52,7 @@ def _draw_scores(material: Material) -> Figure:
 
 def _classes(table: pl.DataFrame) -> list[str]:
     """A column of a few classes, and these, the commonest first."""
-    for column in ("label", "group"):
+    for column in ("kind", "split", "label", "group"):
         if column in table.columns and table[column].dtype == pl.String:
             counts = table[column].drop_nulls().value_counts(sort=True)
             if 2 <= len(counts) <= CLASSES:
@@ -71,6 +73,8 @@ def _draw_lengths(material: Material) -> Figure | None:
     if tokens.min() < context < tokens.max():
         axes.axvline(context, color=INK, lw=1, ls=":", label="longest row in training")
         legend_above(axes, 1)
+    if axes.get_xscale() == "linear":
+        whole_ticks(axes.xaxis)
     axes.set(xlabel="tokens of a record", ylabel=f"nats per {material.unit}")
     return figure
 
@@ -109,7 +113,7 @@ def _strips(
     strips = min(STRIPS, -(-len(places) // ACROSS))
     across = -(-min(len(places), STRIPS * ACROSS) // strips)
     tall = 0.16 * max(len(letters), 4) + 0.55
-    figure, panels = new_figure(min(12.5, max(5.0, 0.125 * across + 2)), tall * strips + 0.5, strips)
+    figure, panels = new_figure(min(12.5, max(5.5, 0.125 * across + 2)), tall * strips + 0.5, strips)
     most = float(np.nanquantile(np.abs(effects), 0.98)) or 1.0
     image = None
     for strip, axes in enumerate(panels):
@@ -123,7 +127,8 @@ def _strips(
         _name_places(axes, places[start:stop], letters)
     shown = "" if strips * across >= len(places) else f", the first {strips * across:,} of {len(places):,} places"
     panels[0].set_title(f"{shorten(record, 60)}{shown}", fontsize=10, loc="left", parse_math=False)
-    panels[-1].set_xlabel(f"{material.unit} (● what stands there; red: less probable, blue: more probable)")
+    # Two short lines, since the label of a few places is wider than their panel.
+    panels[-1].set_xlabel(f"{material.unit}\n● what stands there; red: less, blue: more probable", fontsize=9)
     assert image is not None
     bar = figure.colorbar(image, ax=panels, extend="both", fraction=0.025, pad=0.01)
     bar.set_label("log_ratio, nats", fontsize=8)

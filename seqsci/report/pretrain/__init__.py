@@ -15,6 +15,9 @@ from seqsci.report.pretrain.pictures import PICTURES, Material
 from seqsci.report.words import Metrics, Summary
 from seqsci.runs import Run
 
+EVEN = {"genomics": 4, "proteins": 20}
+"""Letters that a model which knows nothing would choose from."""
+
 
 def verdicts(metrics: Metrics) -> list[str]:
     """Numbers are nats per token."""
@@ -48,7 +51,7 @@ def summary(metrics: Metrics) -> Summary:
         for row in score_table(metrics).iter_rows(named=True)
     ]
     return Summary(
-        title=f"test split of {metrics['data']['name']}{simulated}: {test['rows']:,} rows, {test['tokens']:,} {unit}s",
+        title=f"test split of {metrics['data']['name']}{simulated}: {test['rows']:,} rows, {test['tokens']:,} tokens",
         columns=("method", f"nats per {unit}", "bits", "perplexity", "nats of model less this [95 %]"),
         rows=rows,
         sentences=[*verdicts(metrics), *remarks(metrics)],
@@ -58,6 +61,9 @@ def summary(metrics: Metrics) -> Summary:
 def remarks(metrics: Metrics) -> list[str]:
     """What the baselines are, and what a reader may wonder about."""
     said = []
+    letters = EVEN.get(metrics["data"].get("domain", ""))
+    if letters is not None and metrics["objective"] != "fim":
+        said.append(f"even: ln {letters} = {math.log(letters):.4f}, all {letters} {metrics['unit']}s equally likely")
     for name, result in metrics["baselines"].items():
         facts = result["facts"]
         if name == "markov":

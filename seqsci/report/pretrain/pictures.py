@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from seqsci.report.drawing import BLUE, RIVALS, draw_learning, draw_scores, legend_above, new_figure
+from seqsci.report.drawing import BLUE, RIVALS, draw_learning, draw_scores, legend_above, new_figure, whole_ticks
 from seqsci.report.tables import read_table
 from seqsci.runs import Run
 
@@ -47,6 +47,7 @@ def _draw_losses(material: Material) -> Figure:
     figure, (axes,) = new_figure(7, 3)
     axes.hist(material.losses, bins=min(60, max(10, len(material.losses) // 10)), color=BLUE)
     axes.set(xlabel=f"nats per {material.unit} of a test row", ylabel="rows")
+    whole_ticks(axes.yaxis)
     return figure
 
 
@@ -57,6 +58,8 @@ def _draw_lengths(material: Material) -> Figure:
     axes.step(lengths, np.linspace(0, 1, len(lengths)), where="post", color=BLUE, lw=2)
     if lengths[-1] > 20 * max(lengths[0], 1):
         axes.set_xscale("log")
+    else:
+        whole_ticks(axes.xaxis)
     axes.set(xlabel="letters of a piece", ylabel="share of pieces at most so long", ylim=(0, 1))
     return figure
 

@@ -18,9 +18,12 @@ from seqsci.training.finetune.target import Target
 from seqsci.training.fit import enough_memory, load_network
 from seqsci.training.language.load import language_shape
 from seqsci.training.language.science import require_kind, science
+from seqsci.training.language.speaker import asked_by_flag
 
 
-def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None, **further: Any) -> pl.DataFrame:
+def predict(
+    run: Run, data: Any = None, tell: Callable[[str], None] | None = None, invalid: str | None = None, **further: Any
+) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`: `id, predicted` and, of classes, `p_<class>` for each record, in their order.
 
     Raises:
@@ -35,7 +38,7 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
     domain = science(kind)
     if list(domain.TOKENIZER.symbols) != facts["symbols"]:
         raise SeqsciError(f"{run.folder}: its model reads other tokens than this version of seqsci; train it again")
-    records = _read(run, recipe, kind, data)
+    records = _read(run, recipe, kind, data, invalid)
     if tell is not None:
         for note in records.notes:
             tell(note)
@@ -46,7 +49,7 @@ def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = Non
     return prediction_table(records.frame["id"], answer(raw, target, float(tensors["temperature"])), target)
 
 
-def _read(run: Run, recipe: FinetuneRecipe, kind: str, data: Any) -> Any:
+def _read(run: Run, recipe: FinetuneRecipe, kind: str, data: Any, invalid: str | None) -> Any:
     """Records of new data, whose labels are not needed, or of the run's own."""
     own = recipe.data
     if data is None:
@@ -56,11 +59,12 @@ def _read(run: Run, recipe: FinetuneRecipe, kind: str, data: Any) -> Any:
     else:
         source = str(data)
         require_kind(source, kind, str(run.folder))
-    records, _ = science(kind).load(
-        source,
-        columns=own.columns or None,
-        label=own.label if data is None else None,
-        invalid=own.invalid,
-        count=own.count if data is None else None,
-    )
+    with asked_by_flag():
+        records, _ = science(kind).load(
+            source,
+            columns=own.columns or None,
+            label=own.label if data is None else None,
+            invalid=invalid or own.invalid,
+            count=own.count if data is None else None,
+        )
     return records

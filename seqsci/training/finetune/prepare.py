@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from seqsci.training.finetune.pretrained import load_start, require_start
 from seqsci.training.finetune.rows import Labelled
 from seqsci.training.finetune.target import Target, decide, usable
 from seqsci.training.language.load import SPLITS, Corpus, corpus, language_shape
+from seqsci.training.language.recognise import columns_told
 from seqsci.training.language.rows import ENDS
 from seqsci.training.language.science import Science
 from seqsci.training.language.told import counted
@@ -114,7 +116,7 @@ def prepare(recipe: FinetuneRecipe, source: Any = None) -> Prepared:
         require_start(recipe.train.start, found.kind, data.name)
     name, unit = _column(data, found)
     if "label" not in found.records.frame.columns:
-        raise SeqsciError("data.label: nothing says what is to be predicted; name its column by data.label")
+        raise SeqsciError(_unlabelled(data))
     labels = found.records.frame["label"]
     chosen, notes = _chosen(found, name)
     every = np.sort(np.concatenate(list(chosen.values())))
@@ -130,6 +132,13 @@ def prepare(recipe: FinetuneRecipe, source: Any = None) -> Prepared:
     )
     _require_all(prepared)
     return prepared
+
+
+def _unlabelled(data: FinetuneData) -> str:
+    path = Path(data.name.split(",")[0].strip())
+    told = columns_told(path) if path.is_file() else ""
+    there = f" among its columns ({told})" if told else ""
+    return f"data.label: nothing says what is to be predicted{there}; name its column by --label"
 
 
 def _tensor(labels: Any, target: Target, every: Ints) -> Tensor:

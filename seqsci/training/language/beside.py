@@ -165,7 +165,12 @@ def _measured(assessed: Mapping[str, Any]) -> list[list[str]]:
 def _counted(assessed: Mapping[str, Any]) -> list[list[str]]:
     """Whole numbers."""
     own = assessed.get("counts", assessed)
-    return [[_words(name), f"{n:,}", "", ""] for name, n in own.items() if isinstance(n, int)]
+    return [
+        # A number of which there is a share as well is told apart from that.
+        [f"number of {_words(name)}" if own is not assessed and name in assessed else _words(name), f"{n:,}", "", ""]
+        for name, n in own.items()
+        if isinstance(n, int)
+    ]
 
 
 def _words(name: str) -> str:

@@ -19,7 +19,7 @@ from seqsci.training.language.likelihood import batches, cut
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, counted, simulated, summarised, told_of
+from seqsci.training.language.told import Told, counted, seen_note, simulated, summarised, told_of
 
 RECORD = "the mean of the states behind a record's letters"
 POSITION = "the state behind each letter"
@@ -41,21 +41,22 @@ def embed(
         say: hears how far it is.
 
     Returns:
-        A table `id, length, vector (D,)`, of DNA `gc` as well, `group` and `label` where there are such, in the order
-        of the records. Of a model of both strands the mean over both.
+        A table `id, length, vector (D,)`, of DNA `gc` as well, `group` and `label` where there are such, and `split`
+        where they are the run's own, in the order of the records. Of a model of both strands the mean over both.
 
     Raises:
         SeqsciError: whatever is wrong with the records.
     """
     records = speaker.read(data, label=label, tell=tell)
-    table = described(speaker, records)
+    splits = speaker.splits(records, data)
+    table = described(speaker, records, splits)
     table = table.with_columns(vector=_column(vectors(speaker, records, say)))
     return Told(table=table, summary=summary(speaker, records, data, label, "record", len(table)))
 
 
-def described(speaker: Speaker, records: Records) -> pl.DataFrame:
-    """`id, group, label, length, gc`, as far as there are such."""
-    own = told_of(records)
+def described(speaker: Speaker, records: Records, splits: pl.Series | None = None) -> pl.DataFrame:
+    """`id, split, group, label, length, gc`, as far as there are such."""
+    own = told_of(records, splits)
     table = pl.DataFrame({"id": records.frame["id"], **own, "length": records.lengths})
     if speaker.kind != "genomics":
         return table
@@ -191,7 +192,7 @@ def summary(speaker: Speaker, records: Records, data: Any, label: str | None, pe
         width=width,
         label=label,
         data=facts,
-        notes=[*records.notes, *_longer(speaker, records)],
+        notes=[*records.notes, *_longer(speaker, records), *seen_note(speaker.splits(records, data))],
     )
 
 

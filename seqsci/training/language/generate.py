@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqsci.data.records import Tokens
+from seqsci.data.records import Letters, Tokens
 from seqsci.errors import SeqsciError
 from seqsci.training.language.beside import Beside, beside
 from seqsci.training.language.context import Context, read_context
@@ -58,7 +58,8 @@ def generate(
 
     Returns:
         A table `id, sequence, tokens, ended, log_likelihood, nats_per_token` and what the science adds (of molecules
-        `valid`, `canonical`, `novel`), in the order of their generation.
+        `valid`, `canonical`, `novel`), in the order of their generation. `tokens` counts as `score` does: the letters,
+        and the end of those that have one.
 
     Raises:
         SeqsciError: a masked model, or a wish outside its range.
@@ -108,6 +109,9 @@ def _longest(speaker: Speaker, wanted: int | None) -> int:
 def _prompt(speaker: Speaker, prompt: str | None, longest: int) -> Tokens | None:
     if not prompt:
         return None
+    if isinstance(speaker.tokenizer, Letters):  # as files are read
+        prompt = prompt.strip().upper()
+        prompt = prompt.replace("U", "T") if speaker.tokenizer.complements is not None else prompt
     tokens = speaker.tokenizer.encode(prompt, "prompt")
     if len(tokens) >= longest:
         raise SeqsciError(f"prompt: its {len(tokens)} tokens leave no room in {longest}; give a larger longest")
@@ -122,7 +126,7 @@ def _table(speaker: Speaker, drawn: list[Drawn]) -> pl.DataFrame:
         {
             "id": [f"generated-{number}" for number in range(1, len(drawn) + 1)],
             "sequence": [speaker.tokenizer.decode(one.tokens) for one in drawn],
-            "tokens": tokens,
+            "tokens": asked,
             "ended": [one.ended for one in drawn],
             "log_likelihood": nats,
             "nats_per_token": -nats / np.maximum(asked, 1),
@@ -146,7 +150,7 @@ def _texts(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
 def _summary(
     speaker: Speaker, table: pl.DataFrame, found: Beside, asked: dict[str, Any], told: Context, notes: list[str]
 ) -> dict[str, Any]:
-    letters = int(table["tokens"].sum())
+    letters = int(table["tokens"].sum()) - int(table["ended"].sum())  # an end is drawn, and is no letter
     return summarised(
         speaker,
         "generate",
@@ -159,6 +163,6 @@ def _summary(
         context=told.facts(),
         assessed=found.assessed,
         beside=found.facts,
-        data={"name": f"the data of {speaker.run.folder.name}"},
+        data={"name": f"the data of {speaker.run.folder.name}", "simulated": speaker.simulated},
         notes=notes,
     )

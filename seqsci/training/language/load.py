@@ -14,7 +14,7 @@ import polars as pl
 from seqsci.data.batch import LanguageShape
 from seqsci.data.records import Parts, Records
 from seqsci.errors import SeqsciError
-from seqsci.files import whole
+from seqsci.files import short_name, whole
 from seqsci.recipe import WrittenData
 from seqsci.training.language.science import Science, science, science_of
 
@@ -84,17 +84,30 @@ def corpus(
         count=data.count,
         seed=0,
     )
-    by = "record" if uncut and kind == "genomics" else by
-    own = "split" in records.frame.columns
-    wanted = by if data.split == "auto" and by is not None and not own else data.split
-    if wanted not in (*domain.SPLITS, "auto"):
-        raise SeqsciError(f"data.split: {kind} are not split by '{wanted}'; take one of {', '.join(domain.SPLITS)}")
-    parts = domain.split(records, wanted, data.shares, data.split_seed)
+    if source is None and origin["card"] is None and "," in data.name:
+        origin = {**origin, "name": short_name(data.name)}
+    parts = divided(data, records, kind, "record" if uncut and kind == "genomics" else by)
     left = set(parts.frame["split"])
     for split in SPLITS:
         if split not in left:
             raise SeqsciError(f"data.split: no record is left for {split}; change data.split or data.shares")
     return Corpus(records=records, parts=parts, kind=kind, origin=origin)
+
+
+def divided(data: WrittenData, records: Records, kind: str, by: str | None = None) -> Parts:
+    """The split of records that a recipe asks for; `by` as of `corpus`.
+
+    Raises:
+        SeqsciError: the science has no such split, or there are too few records for it.
+    """
+    domain = science(kind)
+    own = "split" in records.frame.columns
+    if by is not None and by not in domain.SPLITS:
+        by = "record"  # which keeps the records of a group together
+    wanted = by if data.split == "auto" and by is not None and not own else data.split
+    if wanted not in (*domain.SPLITS, "auto"):
+        raise SeqsciError(f"data.split: {kind} are not split by '{wanted}'; take one of {', '.join(domain.SPLITS)}")
+    return domain.split(records, wanted, data.shares, data.split_seed)
 
 
 def require_strands(data: WrittenData, kind: str) -> None:

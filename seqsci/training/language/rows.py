@@ -67,7 +67,10 @@ def sets(records: Records, parts: Parts, split: str, context: int) -> Items:
         SeqsciError: the records have no groups.
     """
     if "group" not in records.frame.columns or records.frame["group"].null_count() == len(records):
-        raise SeqsciError("data.sets: no record belongs to a group; name the column by data.columns, or leave it out")
+        raise SeqsciError(
+            "data.sets: a set is of records of one group, and no record here has one; name their column by "
+            "data.columns {group: ...}, or leave data.sets out"
+        )
     members = parts.frame.filter(split=split)["record"].to_numpy()
     groups = records.frame["group"].gather(members).fill_null("")
     order = np.argsort(groups.to_numpy(), kind="stable")

@@ -15,6 +15,8 @@ from seqsci.catalog import SCIENCES, Card
 from seqsci.data.records import Parts, Records, Tokenizer
 from seqsci.errors import SeqsciError
 from seqsci.recipe import WrittenData
+from seqsci.recipe.typed import fit_types
+from seqsci.training.language.recognise import recognised
 
 
 class Science(Protocol):
@@ -80,7 +82,7 @@ def science_of(data: WrittenData, source: Any = None) -> str:
         if data.domain not in (None, found.domain):
             raise SeqsciError(f"data.domain: '{found.name}' is of the domain {found.domain}; leave it out")
         return found.domain
-    return data.domain or _by_content(found)
+    return data.domain or recognised(found, data.columns, lambda name, path: science(name).suits(path))
 
 
 def catalog_problem(name: str) -> SeqsciError:
@@ -93,14 +95,6 @@ def catalog_problem(name: str) -> SeqsciError:
     return SeqsciError(f"data: '{name}' is neither a file nor a data set{nearest(Path(name).stem, known)}")
 
 
-def _by_content(path: Path) -> str:
-    suited = [name for name in SCIENCES if science(name).suits(path)]
-    if len(suited) == 1:
-        return suited[0]
-    found = f"it may be one of {', '.join(suited)}" if suited else "it is recognised as none"
-    raise SeqsciError(f"data.domain: {path.name}: {found}; say which: {', '.join(SCIENCES)}")
-
-
 def _by_columns(source: Any) -> str:
     """A table with SMILES is of molecules; nothing else has a name of its own."""
     names = [str(name).lower() for name in getattr(source, "columns", ())]
@@ -109,11 +103,18 @@ def _by_columns(source: Any) -> str:
     raise SeqsciError(f"data.domain: a table does not say what is written in it; give one of {', '.join(SCIENCES)}")
 
 
-def named_science(data: str | Path | None, domain: str | None) -> str | None:
-    """The domain to write into a recipe: as given, or of a user's files; None for data sets, whose cards say it."""
-    if domain is not None or data is None or str(data) in catalog.names("datasets"):
+def named_science(data: str | Path | None, domain: str | None, settings: Mapping[str, Any] | None = None) -> str | None:
+    """The domain to write into a recipe: as given, or of a user's files; None for data sets, whose cards say it.
+
+    `settings`: further ones by their dotted paths, of which the names of columns help, and `data.domain` says it.
+    """
+    given = settings or {}
+    if domain is not None or "data.domain" in given or data is None or str(data) in catalog.names("datasets"):
         return domain
-    return science_of(WrittenData(name=str(data)))
+    known = fit_types({"columns": given.get("data.columns", {})}, WrittenData)["columns"]
+    columns = dict(known) if isinstance(known, Mapping) else {}
+    columns |= {path.rpartition(".")[2]: name for path, name in given.items() if path.startswith("data.columns.")}
+    return science_of(WrittenData(name=str(data), columns={str(ours): str(name) for ours, name in columns.items()}))
 
 
 def require_kind(data: str, kind: str, reader: str) -> None:

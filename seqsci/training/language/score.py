@@ -20,7 +20,7 @@ from seqsci.training.language.likelihood import Before, batches, behind, both, t
 from seqsci.training.language.progress import Progress
 from seqsci.training.language.speaker import Speaker, Tell, named
 from seqsci.training.language.stream import most_rows
-from seqsci.training.language.told import Told, counted, simulated, summarised, told_of
+from seqsci.training.language.told import Told, counted, order, seen_note, simulated, summarised, told_of
 
 CAUSAL = (
     "log_likelihood: ln p of the record and of its end, in nats, each token from those before it. Compare "
@@ -62,8 +62,8 @@ def score(
 
     Returns:
         A table `id, tokens, log_likelihood, nats_per_token` (of a masked model `pseudo_log_likelihood`) in the order
-        of the records, `group`, `label` and the measured column where there is one. `tokens` counts those that were
-        scored: the letters, and of a causal model the end.
+        of the records, `split` where they are the run's own, `group`, `label` and the measured column where there is
+        one. `tokens` counts those that were scored: the letters, and of a causal model the end.
 
     Raises:
         SeqsciError: whatever is wrong with the records or the wishes.
@@ -71,7 +71,8 @@ def score(
     records = speaker.read(data, label=measured, tell=tell)
     numbers = measured_numbers(records, measured)
     told = read_context(speaker, context, context_size, seed, tell)
-    notes = [*records.notes, *told.notes, *_length_notes(speaker, records)]
+    splits = speaker.splits(records, data)
+    notes = [*records.notes, *told.notes, *_length_notes(speaker, records), *seen_note(splits)]
     for note in notes[len(records.notes) :]:
         if tell is not None:
             tell(note)
@@ -82,7 +83,7 @@ def score(
         encoded = [speaker.encode(records, row) for row in range(len(records))]
         nats = pseudo_log_likelihoods(speaker, encoded, tell, say)
         tokens = np.array([len(one) for one in encoded])
-    own = told_of(records)
+    own = told_of(records, splits)
     scores: dict[str, Any] = {"tokens": tokens, name: nats, "nats_per_token": -nats / tokens}
     table = pl.DataFrame({"id": records.frame["id"], **own, **scores})
     if numbers is not None:
@@ -196,6 +197,26 @@ def agreement(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
+def _means(table: pl.DataFrame, name: str, unit: str, seed: int) -> list[str]:
+    """Nats per token, apart for each split of a run's own records, of which the model has seen some."""
+    if "split" not in table.columns:
+        return [_mean(table, name, unit, seed)]
+    parts = table.with_columns(pl.col("split").fill_null("left out")).partition_by("split", as_dict=True)
+    seen = {"train": "; it was trained on these", "val": "; its best epoch was chosen on these"}
+    return [
+        f"{split}, {counted(len(part), 'record')}: {_mean(part, name, unit, seed)}{seen.get(split, '')}"
+        for split, part in sorted(((str(key[0]), part) for key, part in parts.items()), key=lambda pair: order(pair[0]))
+    ]
+
+
+def _mean(table: pl.DataFrame, name: str, unit: str, seed: int) -> str:
+    nats, tokens = -table[name].to_numpy(), table["tokens"].to_numpy()
+    low, high = bootstrap_ratio(nats, tokens, resamples=RESAMPLES, seed=seed)
+    mean = float(nats.sum() / tokens.sum())
+    interval = f" [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""
+    return f"{mean:.4f}{interval} nats per {unit}, perplexity {math.exp(mean):.3f}"
+
+
 def _summary(
     speaker: Speaker,
     table: pl.DataFrame,
@@ -210,22 +231,26 @@ def _summary(
     low, high = bootstrap_ratio(nats, tokens, resamples=RESAMPLES, seed=seed)
     mean, found = float(nats.sum() / tokens.sum()), measurement(table, measured, name, seed)
     unit = speaker.science.UNIT
-    order = table.sort("nats_per_token", "id")
-    ends = [("most probable", order.head(EXTREMES)), ("least probable", order.tail(EXTREMES).reverse())]
+    letters = int(tokens.sum()) - (len(table) if speaker.causal else 0)  # an end is scored, and is no letter
+    ranked = table.sort("nats_per_token", "id")
+    ends = [("most probable", ranked.head(EXTREMES)), ("least probable", ranked.tail(EXTREMES).reverse())]
+    divided = ["split"] if "split" in table.columns else []
     rows = [
-        [what, row["id"], f"{row['tokens']:,}", f"{row[name]:,.3f}", f"{row['nats_per_token']:.4f}"]
+        [
+            *(what, row["id"], *(row[column] or "" for column in divided)),
+            *(f"{row['tokens']:,}", f"{row[name]:,.3f}", f"{row['nats_per_token']:.4f}"),
+        ]
         for what, part in (ends if len(table) > 2 * EXTREMES else [("record", table)])
         for row in part.iter_rows(named=True)
     ]
-    interval = f" [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""
     return summarised(
         speaker,
         "score",
         kind="records",
-        title=f"{counted(len(table), 'record')}, {counted(int(tokens.sum()), unit)}{simulated(data)}",
-        columns=["", "record", "tokens", name, "nats per token"],
+        title=f"{counted(len(table), 'record')}, {counted(letters, unit)}{simulated(data)}",
+        columns=["", "record", *divided, "tokens", name, "nats per token"],
         rows=rows,
-        sentences=[f"{mean:.4f}{interval} nats per {unit}, perplexity {math.exp(mean):.3f}", *agreement(found)],
+        sentences=[*_means(table, name, unit, seed), *agreement(found)],
         measure=CAUSAL if speaker.causal else MASKED,
         scored=name,
         mean={"value": mean, "low": low, "high": high},

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from seqsci import catalog
 from seqsci.catalog import SCIENCES, Card
 from seqsci.data.records import Records, Tokens
 from seqsci.errors import SeqsciError
+from seqsci.files import short_name
 from seqsci.nn.language import LanguageNetwork
-from seqsci.recipe import PretrainRecipe, as_kind
+from seqsci.recipe import FinetuneRecipe, PretrainRecipe, as_kind
 from seqsci.runs import Run
 from seqsci.training.fit import device, load_network
-from seqsci.training.language.load import corpus, language_shape
+from seqsci.training.language.load import SPLITS, corpus, divided, language_shape
 from seqsci.training.language.science import Science, catalog_problem, science
 
 CHUNK = 4096
@@ -36,12 +39,19 @@ class Speaker:
     Args:
         run: complete.
         strands: "one" or "both", in place of the recipe's.
+        invalid: "refuse" or "skip" records that cannot be read, in place of the recipe's.
 
     Raises:
         SeqsciError: not a complete run of `pretrain`, or one whose tokens are not today's; strands that it has not.
     """
 
-    def __init__(self, run: Run, strands: str | None = None) -> None:
+    def __init__(self, run: Run, strands: str | None = None, invalid: str | None = None) -> None:
+        self.invalid, self._origin = invalid, dict[str, Any]()
+        if isinstance(run.recipe, FinetuneRecipe):
+            raise SeqsciError(
+                f"{run.folder}: this is a fine-tuned run, which tells a class or a number of each record; use `seqsci "
+                f"predict`, or take a run of `seqsci pretrain`"
+            )
         self.run, self.recipe = run, as_kind(run.recipe, PretrainRecipe)
         metrics = run.read_json("metrics.json")  # an unfinished run says so
         self.simulated = bool(metrics.get("data", {}).get("simulated", False))  # imported weights do not say
@@ -67,7 +77,6 @@ class Speaker:
         data: Any = None,
         *,
         label: str | None = None,
-        invalid: str | None = None,
         tell: Tell | None = None,
     ) -> Records:
         """Records of the model's science.
@@ -75,7 +84,6 @@ class Speaker:
         Args:
             data: a data set's name, files, a frame or a list of texts; by default the run's own data.
             label: a column that is wanted as `label`.
-            invalid: "refuse" or "skip", in place of the recipe's.
             tell: hears what reading has found out or changed.
 
         Raises:
@@ -85,17 +93,35 @@ class Speaker:
         source: Any = own.name if data is None else str(data) if isinstance(data, str | Path) else data
         if data is not None and isinstance(source, str):
             self._require_science(source)
-        records, _ = self.science.load(
-            source,
-            columns=own.columns or None,
-            label=label,
-            invalid=invalid or own.invalid,
-            count=own.count if data is None else None,
-        )
+        with asked_by_flag():
+            records, self._origin = self.science.load(
+                source,
+                columns=own.columns or None,
+                label=label,
+                invalid=self.invalid or own.invalid,
+                count=own.count if data is None else None,
+            )
         if tell is not None:
             for note in records.notes:
                 tell(note)
         return records
+
+    def splits(self, records: Records, data: Any) -> pl.Series | None:
+        """(R,) which split of the run each of its own records is in: "train", "val" or "test", several with commas
+        between where regions of a record are in different ones, null where it is in none.
+
+        None for other data, and where the run's own have changed since.
+        """
+        if data is not None or self._origin.get("sha256") != self.run.read_json("data.json").get("sha256"):
+            return None
+        own = self.recipe.data
+        parts = divided(own, records, self.kind, "group" if own.sets else None).frame
+        found: dict[int, list[str]] = {}
+        for split in SPLITS:
+            for record in parts.filter(split=split)["record"].unique():
+                found.setdefault(record, []).append(split)
+        told = [", ".join(found[row]) if row in found else None for row in range(len(records))]
+        return pl.Series("split", told, dtype=pl.String)
 
     def encode(self, records: Records, row: int) -> Tokens:
         """Tokens of a record, without special ones.
@@ -129,6 +155,8 @@ class Speaker:
 
     def facts(self) -> dict[str, Any]:
         """What a summary says of the model."""
+        data = self.recipe.data.name
+        trained_on = short_name(data) if "," in data else Path(data).name
         return {
             "run": self.run.folder.name,
             "model": self.recipe.model.name,
@@ -137,7 +165,7 @@ class Speaker:
             "domain": self.kind,
             "unit": self.science.UNIT,
             "context": self.context,
-            "trained_on": Path(self.recipe.data.name).name + (" (simulated data)" if self.simulated else ""),
+            "trained_on": trained_on + (" (simulated data)" if self.simulated else ""),
             "sets": self.recipe.data.sets,
         }
 
@@ -169,6 +197,16 @@ class Speaker:
             raise SeqsciError(
                 f"data: {source} holds {' or '.join(kinds)}; the model of {self.run.folder} reads {self.kind}"
             )
+
+
+@contextmanager
+def asked_by_flag() -> Iterator[None]:
+    """What a domain advises in the words of a recipe, in those of a verb that has no recipe of its own."""
+    try:
+        yield
+    except SeqsciError as problem:
+        sentence = str(problem).replace("data.invalid skip", "--invalid skip").replace("data.invalid:", "invalid:")
+        raise SeqsciError(sentence) from None
 
 
 def named(data: Any, run: str) -> dict[str, Any]:

@@ -78,9 +78,28 @@ class Place:
         raise SeqsciError(f"{self.folder}-1: no free folder name; remove old ones")
 
 
-def told_of(records: Records) -> dict[str, pl.Series]:
+def told_of(records: Records, splits: pl.Series | None = None) -> dict[str, pl.Series]:
     """What a table says of records beside their ids."""
-    return {column: records.frame[column] for column in ("group", "label") if column in records.frame.columns}
+    known: tuple[str, ...] = ("group", "label")
+    own = {column: records.frame[column] for column in known if column in records.frame.columns}
+    return own if splits is None else {"split": splits, **own}
+
+
+def seen_note(splits: pl.Series | None) -> list[str]:
+    """Which of a run's own records the model was trained on."""
+    if splits is None:
+        return []
+    counts = dict(splits.fill_null("left out").value_counts().iter_rows())
+    told = ", ".join(f"{split} {n:,}" for split, n in sorted(counts.items(), key=lambda pair: order(pair[0])))
+    return [
+        f"these are the run's own records, and it was trained on those of train; the column split says which: {told}"
+    ]
+
+
+def order(split: str) -> tuple[int, str]:
+    """The test split first, what trained the model behind it, anything else last."""
+    usual = ("test", "val", "train")
+    return (usual.index(split) if split in usual else len(usual), split)
 
 
 def counted(number: int, what: str) -> str:

@@ -32,6 +32,11 @@ MASKED = (
     "log_ratio: ln p(alternative) - ln p(reference) at the hidden places, in nats, summed over a variant's places "
     "(masked marginals, Meier et al. 2021); below 0 the model finds the variant less probable"
 )
+INDELS = (
+    "an insertion or a deletion changes the number of letters, and each letter more costs probability whatever it is: "
+    "its log_ratio follows the length first of all; compare it with those that insert or delete as many letters, and "
+    "not with substitutions"
+)
 EXTREMES = 5
 WAITING = 64
 """Variants of one window whose states are held at once."""
@@ -73,7 +78,8 @@ def score_variants(
         context, context_size, seed, measured, tell, say: as for `score`; `measured` is a column of the variants.
 
     Returns:
-        A table `record, name, positions (from 1), reference, alternative, log_ratio` and the variants' own columns of
+        A table `record, name, positions (from 1), reference, alternative, kind, log_ratio` (kind: "substitution",
+        "insertion" or "deletion") and the variants' own columns of
         numbers, in the order of the variants.
 
     Raises:
@@ -101,12 +107,19 @@ def score_variants(
             "positions": frame["position"].list.eval(pl.element() + 1),
             "reference": frame["reference"],
             "alternative": frame["alternative"],
+            "kind": [_kind(row) for row in frame.select("reference", "alternative").iter_rows()],
             "log_ratio": ratios,
         }
     )
     own = [c for c in frame.columns if c not in ("record", "name", "position", "reference", "alternative")]
     table = table.hstack(frame.select(c for c in own if c not in table.columns))
     return Told(table=table, summary=_summary(speaker, table, data, variants, told, measured, records, seed))
+
+
+def _kind(alleles: tuple[list[str], list[str]]) -> str:
+    """Whether as many letters stand there as before, more or fewer."""
+    before, after = (sum(map(len, side)) for side in alleles)
+    return "substitution" if before == after else "insertion" if after > before else "deletion"
 
 
 def _causal(
@@ -260,15 +273,13 @@ def _summary(
 ) -> dict[str, Any]:
     found = measurement(table, measured, "log_ratio", seed)
     facts = {**named(data, speaker.run.folder.name), "records": len(records), "simulated": records.simulated}
-    order = table.sort("log_ratio", descending=True, maintain_order=True)
-    ends = [("most favoured", order.head(EXTREMES)), ("least favoured", order.tail(EXTREMES).reverse())]
+    alike, indels = table.filter(kind="substitution"), table.filter(pl.col("kind") != "substitution")
     rows = [
         [what, row["record"], row["name"], f"{row['log_ratio']:+,.3f}"]
-        for what, part in (ends if len(table) > 2 * EXTREMES else [("variant", table)])
+        for what, part in [*_ends_of(alike, "substitution"), *_ends_of(indels, "insertion or deletion")]
         for row in part.iter_rows(named=True)
     ]
-    ratios = table["log_ratio"].to_numpy()
-    below = f"{int((ratios < 0).sum()):,} of {len(ratios):,} variants are less probable than what stood there before"
+    notes = [] if indels.is_empty() else [INDELS]
     return summarised(
         speaker,
         "score",
@@ -276,11 +287,31 @@ def _summary(
         title=f"{counted(len(table), 'variant')} of {counted(table['record'].n_unique(), 'record')}{simulated(facts)}",
         columns=["", "record", "variant", "log_ratio"],
         rows=rows,
-        sentences=[f"{below}; median {np.median(ratios):+.3f} nats", *agreement(found)],
+        sentences=[*_below(alike, "substitution"), *_below(indels, "insertions and deletion"), *agreement(found)],
         measure=CAUSAL if speaker.causal else MASKED,
         scored="log_ratio",
         data={**facts, "variants": named(variants, "")["name"]},
         context=told.facts(),
         measured=found,
-        notes=[*records.notes, *told.notes],
+        notes=[*records.notes, *told.notes, *notes],
     )
+
+
+def _ends_of(table: pl.DataFrame, what: str) -> list[tuple[str, pl.DataFrame]]:
+    """The most and the least favoured of variants that can be compared, or all where they are few."""
+    order = table.sort("log_ratio", descending=True, maintain_order=True)
+    if len(table) <= 2 * EXTREMES:
+        return [(what, table)]
+    return [
+        (f"most favoured {what}", order.head(EXTREMES)),
+        (f"least favoured {what}", order.tail(EXTREMES).reverse()),
+    ]
+
+
+def _below(table: pl.DataFrame, what: str) -> list[str]:
+    """How many are less probable than what stood there before."""
+    if table.is_empty():
+        return []
+    ratios = table["log_ratio"].to_numpy()
+    count = f"{int((ratios < 0).sum()):,} of {counted(len(ratios), what)}"
+    return [f"{count} are less probable than what stood there before; median {np.median(ratios):+.3f} nats"]

@@ -68,12 +68,14 @@ def evaluate(
     return run.read_json("metrics.json")
 
 
-def predict(run: Run, data: Any = None, tell: Callable[[str], None] | None = None, **further: Any) -> pl.DataFrame:
+def predict(
+    run: Run, data: Any = None, tell: Callable[[str], None] | None = None, invalid: str | None = None, **further: Any
+) -> pl.DataFrame:
     """See `seqsci.api.Result.predict`: the log-likelihood of each record."""
     from seqsci.training.language.score import score
     from seqsci.training.language.speaker import Speaker
 
-    return score(Speaker(run), data, tell=tell).table
+    return score(Speaker(run, invalid=invalid), data, tell=tell).table
 
 
 def _say(sentence: str, quiet: bool) -> None:
@@ -117,7 +119,8 @@ def _data_facts(prepared: Prepared) -> dict[str, Any]:
         "simulated": corpus.records.simulated,
         "records": len(corpus.records),
         "pieces": counts,
-        "lengths": [int(x) for x in np.quantile(lengths, np.linspace(0, 1, 51))],
+        # Lengths that pieces have: what is interpolated between two of them would be none.
+        "lengths": [int(x) for x in np.quantile(lengths, np.linspace(0, 1, 51), method="inverted_cdf")],
         "composition": {split: composition(corpus, split) for split in SPLITS},
         "notes": list(corpus.notes),
     }

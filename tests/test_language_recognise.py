@@ -1,0 +1,81 @@
+"""What the language verbs say of files that they cannot make out, and of wishes that do not fit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seqsci import SeqsciError
+from seqsci.cli import main
+from seqsci.recipe.typed import Text
+from seqsci.runs import Run
+from seqsci.training.language.generate import generate
+from seqsci.training.language.science import named_science
+from seqsci.training.language.speaker import Speaker
+
+FILES = {
+    "empty.fa": "",
+    "bare.fa": ">a\n>b\n",
+    "header.csv": "id,bb\n",
+    "wrong.csv": "name,colour\na,red\nb,blue\n",
+    "mixed.fa": ">a\nACGT\n>b\n!!!!\n",
+    "dna.fa": "".join(f">r{i}\n{'ACGT'[i % 4] * 3}ACGTTGCA{'TGCA'[i // 4 % 4]}\n" for i in range(16)),
+    "some.csv": "sequence,size,age\n"
+    + "".join(f"{'ACGTACGTAA' * 3}{'ACGT'[i % 4]}{'TGCA'[i // 4]},1,2\n" for i in range(16)),
+}
+
+
+REFUSED = {
+    ("pretrain", "--data", "empty.fa"): "empty.fa is empty",
+    ("pretrain", "--data", "bare.fa"): "headers and no letters",
+    ("pretrain", "--data", "header.csv"): "a header and no rows",
+    ("pretrain", "--data", "wrong.csv"): "in its columns (name, colour); name the one",
+    ("pretrain", "--data", "mixed.fa"): "--domain genomics, proteins, molecules",
+    ("pretrain", "--data", "wrong.csv", "--data.columns", "{sequense: colour}"): "did you mean 'sequence'?",
+    ("pretrain", "--data", "dna.fa", "--data.sets", "true"): "data.sets: a set is of records of one group",
+    ("finetune", "--data", "some.csv"): "among its columns (sequence, size, age); name its column by --label",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_refusals(tmp_path: Path, monkeypatch, capsys, line: tuple[str, ...]):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(line)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and REFUSED[line] in said
+
+
+def test_a_model_without_a_recipe_lists_those_of_its_verb(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["pretrain", "--model", "informer"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "pretrain/bioxlstm" in said and "forecast/" not in said and "classify/" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["ACGTACGTACGT" * 2, "GGTTACGTAGCA" * 2], "genomics"),
+        (["MKVLLEEFQW", "MQILPFEEWY"], "proteins"),
+        (["CCO", "c1ccccc1O", "CC(=O)N"], "molecules"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_columns_that_are_named_say_what_a_table_holds(tmp_path: Path, values: list[str], kind: str, ending: str):
+    table, path = pl.DataFrame({"aa": ["x"] * len(values), "bb": values}), tmp_path / f"t.{ending}"
+    table.write_csv(path) if ending == "csv" else table.write_parquet(path)
+    assert named_science(path, None, {"data.columns": Text("{sequence: bb}")}) == kind
+    assert named_science(path, None, {"data.columns.sequence": "bb"}) == kind
+    assert named_science(path, None, {"data.domain": "proteins"}) is None
+    with pytest.raises(SeqsciError, match="no column 'cc'"):
+        named_science(path, None, {"data.columns": {"sequence": "cc"}})
+
+
+def test_a_prompt_is_read_as_files_are(spoken: Callable[[str], Path]):
+    asked = Speaker(Run.open(spoken("dna")))
+    lower, upper = (generate(asked, count=2, prompt=text).table["sequence"].to_list() for text in ("acgu", "ACGT"))
+    assert lower == upper and lower[0].startswith("ACGT")

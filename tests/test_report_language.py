@@ -1,0 +1,70 @@
+"""Pictures of the language verbs: bins, ticks and what a picture says of itself."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+
+from seqsci.report.drawing import new_figure, save, whole_ticks
+from seqsci.report.language.material import edges
+from seqsci.report.language.score import PICTURES
+
+
+def test_no_bin_holds_both_signs():
+    values = np.random.default_rng(0).normal(0.3, 1, 500)
+    borders = edges([values], at_zero=True)
+    assert 0.0 in borders and borders[0] <= np.quantile(values, 0.001) and borders[-1] >= np.quantile(values, 0.999)
+    assert 0.0 not in edges([values])
+
+
+def test_counts_have_whole_ticks():
+    _, (axes,) = new_figure(5, 3)
+    axes.plot([0, 1], [0, 2])
+    assert any(tick != round(tick) for tick in axes.get_yticks())
+    whole_ticks(axes.yaxis)
+    assert all(tick == round(tick) for tick in axes.get_yticks())
+
+
+def test_a_picture_of_simulated_data_says_so(tmp_path: Path):
+    figure, _ = new_figure(5, 3)
+    save(figure, tmp_path / "a.png")
+    assert figure.get_suptitle() == ""
+    save(figure, tmp_path / "a.png", simulated=True)
+    assert figure.get_suptitle() == "simulated data"
+
+
+def material(table: pl.DataFrame, **summary: object) -> SimpleNamespace:
+    return SimpleNamespace(table=table, summary={"scored": "log_likelihood", **summary}, unit="base")
+
+
+def test_a_legend_names_the_column():
+    table = pl.DataFrame({"label": ["0", "0", "1"], "nats_per_token": [1.0, 2.0, 3.0]})
+    (axes,) = PICTURES["scores"](material(table, kind="records")).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["label 0: 2", "label 1: 1"]
+
+
+def test_the_labels_of_a_narrow_map_are_not_cut_off():
+    table = pl.DataFrame(
+        {"record": ["r"] * 4, "positions": [[1], [2], [3], [4]], "reference": [["A"]] * 4, "alternative": [["C"]] * 4,
+         "log_ratio": [0.1, -0.2, 0.3, -0.4]}
+    )  # fmt: skip
+    figure = PICTURES["effects"](material(table, kind="variants"))
+    figure.draw_without_rendering()
+    box = figure.axes[0].xaxis.label.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+def test_what_a_model_that_knows_nothing_would_reach_is_told():
+    from seqsci.report.pretrain import remarks
+
+    metrics = {"baselines": {}, "data": {"domain": "genomics"}, "objective": "causal", "unit": "base"}
+    assert remarks(metrics) == ["even: ln 4 = 1.3863, all 4 bases equally likely"]
+    assert remarks({**metrics, "data": {"domain": "molecules"}}) == []
+
+
+def test_a_number_and_its_share_have_two_names():
+    from seqsci.training.language.beside import _counted
+
+    rows = _counted({"counts": {"generated": 9, "novel_scaffolds": 3}, "novel_scaffolds": {"value": 0.5}})
+    assert [row[0] for row in rows] == ["generated", "number of novel scaffolds"]
