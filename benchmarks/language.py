@@ -119,7 +119,7 @@ def averaged(result: Any) -> float:
 
 HOMOLOGS = (0, 4, 16, 64)
 FAMILIES: Settings = {**SMALL, "data.sets": True, "data.split": "record", "data.context": 2048, "train.batch": 8,
-                      "train.rows": 400, "train.epochs": 2, "model.rotary": 10000.0, "evaluate.baselines": ["markov"]}  # fmt: skip
+                      "train.rows": 400, "train.epochs": 10, "model.rotary": 10000.0, "evaluate.baselines": ["markov"]}  # fmt: skip
 """Homologs of the test records are read in training, never they themselves."""
 
 
