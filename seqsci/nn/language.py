@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seqsci import registry
 from seqsci.data.batch import LanguageShape, TokenBatch
-from seqsci.data.records import END
+from seqsci.data.records import BEGIN, END
 from seqsci.errors import SeqsciError
 from seqsci.nn.embeddings import sinusoid
 
@@ -134,12 +134,15 @@ def other_strand(batch: TokenBatch, complements: Tensor) -> TokenBatch:
 
 
 def mirrored(batch: TokenBatch) -> Tensor:
-    """(B, L) place of each letter's partner on the other strand: <begin>, <end> and what stands behind keep theirs."""
+    """(B, L) place of each letter's partner on the other strand: <begin>, <end> and what stands behind keep theirs.
+
+    A row without <begin>, as published DNA-xLSTM reads, is turned from its first letter on.
+    """
+    first = (batch.tokens[:, :1] == BEGIN).long()
     length = batch.mask.sum(1, keepdim=True)
-    ended = batch.tokens.gather(1, length - 1) == END
-    inner = length - 1 - ended.long()
+    last = length - 1 - (batch.tokens.gather(1, length - 1) == END).long()
     step = torch.arange(batch.mask.shape[1], device=batch.mask.device).expand_as(batch.tokens)
-    return torch.where((step >= 1) & (step <= inner), inner + 1 - step, step)
+    return torch.where((step >= first) & (step <= last), first + last - step, step)
 
 
 def require(encoder: Any, settings: Any, shared: bool) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from seqsci import catalog
-from seqsci.data.opened import opened
+from seqsci.data.opened import whole_text
 from seqsci.domains.molecules import TOKENIZER, augment, load, split, suits
 from seqsci.domains.molecules.molecule import canonical, quiet
 from seqsci.errors import SeqsciError
@@ -61,7 +61,7 @@ def test_sets_of_a_line_are_groups(here: Path) -> None:
     records, _ = load("icst")
     groups = records.frame["group"]
     assert groups.n_unique() == 50 and len(records) > 30_000
-    first = next(iter(opened(here / "icst_test.zip"))).strip().split(".")
+    first = whole_text(here / "icst_test.zip").splitlines()[0].strip().split(".")
     assert records.frame.filter(groups == "1")["sequence"].to_list() == first
     parts = split(records, "group", SHARES, 0)
     assert pl.DataFrame({"g": groups, "s": parts.frame["split"]}).unique().height == 50
@@ -87,7 +87,7 @@ def test_a_folder_without_the_file_says_what_to_do(tmp_path: Path, monkeypatch: 
 
 
 def test_real_molecules_are_spelled_anew_and_come_back(here: Path) -> None:
-    texts = opened(here / "zinc250k_valid.txt.gz").read().split()
+    texts = whole_text(here / "zinc250k_valid.txt.gz").split()
     rng = np.random.default_rng(0)
     assert len(texts) == 24445
     for text in texts:
