@@ -10,18 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from seqsci import catalog
 from seqsci.catalog import Card, Written
 from seqsci.data.download import digest, fingerprint, locate_all
 from seqsci.data.opened import opened
 from seqsci.data.records import Records
+from seqsci.data.sources import joined, named_card, named_paths
 from seqsci.domains.genomics.flat import read_fasta, read_fastq
 from seqsci.domains.genomics.genbank import read_genbank
 from seqsci.domains.genomics.indexed import is_large, open_indexed
 from seqsci.domains.genomics.rows import Invalid, Rows, unique
 from seqsci.domains.genomics.simulate import simulate, simulate_promoters
 from seqsci.domains.genomics.tables import PARQUET, as_polars, from_frame, looks_like, read_table, typed
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 SIMULATED = {"demo-dna": simulate, "demo-promoters": simulate_promoters}
 FLAT = {"fasta": read_fasta, "fastq": read_fastq, "genbank": read_genbank}
@@ -80,7 +80,7 @@ def load(
         SeqsciError: no such data set or file; a set of another domain; a setting that would have no effect; or
             whatever is wrong in the files, located.
     """
-    card = _card(source)
+    card = named_card(source, "genomics", "DNA")
     if count is not None and not (card and card.simulated):
         raise SeqsciError("data.count: only a simulated set can have any number of records; leave it out")
     if invalid not in ("refuse", "skip"):
@@ -92,11 +92,11 @@ def load(
     if card:
         found = locate_all(card)
         files = [_File(path=one.path, label=one.file.label, split=one.file.split) for one in found]
-        name, sha256 = card.name, _joined([one.sha256 for one in found])
+        name, sha256 = card.name, joined([one.sha256 for one in found])
     else:
-        files = [_File(path=path) for path in _paths(source)]
+        files = [_File(path=path) for path in named_paths(source)]
         name = files[0].path.name.split(".")[0]
-        sha256 = _joined([fingerprint(one.path).sha256 for one in files])
+        sha256 = joined([fingerprint(one.path).sha256 for one in files])
     settings = card.written if card and card.written else Written()
     wanted = label or (settings.label[0] if settings.label else None)
     records = _read(files, {**settings.columns, **(columns or {})}, wanted, invalid)
@@ -147,35 +147,6 @@ def _kind(path: Path) -> tuple[str, str]:
             return kind, head
     stem = path.name.lower().removesuffix(".gz").removesuffix(".zip")
     return next((kind for ending, kind in ENDINGS.items() if stem.endswith(ending)), "table"), head
-
-
-def _card(source: Any) -> Card | None:
-    """The card that a source names; None for anything else."""
-    if not isinstance(source, (str, Path)) or str(source) not in catalog.names("datasets"):
-        return None
-    card = catalog.card(str(source))
-    if card.domain != "genomics":
-        raise SeqsciError(f"data: '{card.name}' is of the domain {card.domain}; it has no DNA")
-    return card
-
-
-def _paths(source: str | Path) -> list[Path]:
-    """The files that a text names, with commas between."""
-    if Path(source).is_file():
-        return [Path(source)]
-    paths = [Path(part.strip()) for part in str(source).split(",")]
-    for path in paths:
-        if path.is_dir():
-            raise SeqsciError(f"data: '{path}' is a folder; name a file in it")
-        if not path.is_file():
-            near = nearest(path.stem, catalog.names("datasets"))
-            raise SeqsciError(f"data: '{path}' is neither a file nor a data set{near}")
-    return paths
-
-
-def _joined(digests: Sequence[str]) -> str:
-    """One file keeps its digest; of several it is the digest of theirs, one a line, in the order of reading."""
-    return digests[0] if len(digests) == 1 else digest("\n".join(digests).encode())
 
 
 def _read(files: Sequence[_File], columns: Mapping[str, str], label: str | None, invalid: Invalid) -> Records:

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seqsci import catalog
 from seqsci.catalog import Card, File, Written
-from seqsci.data.download import digest, fingerprint, locate_all
+from seqsci.data.download import fingerprint, locate_all
 from seqsci.data.records import Records
+from seqsci.data.sources import joined, named_card, named_paths
 from seqsci.domains.molecules.check import checked, records
 from seqsci.domains.molecules.read import LABEL, Rows, read
 from seqsci.domains.molecules.simulate import simulate
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 BY_FILE = "file"
 """As `label`: the class of a molecule is the name of the file it stands in."""
@@ -56,7 +56,7 @@ def load(
     """
     if invalid not in ("refuse", "skip"):
         raise SeqsciError(f"invalid: there is no '{invalid}'; take refuse or skip")
-    card = _card(source)
+    card = named_card(source, "molecules", "molecules")
     if count is not None and not (card and card.simulated):
         raise SeqsciError("count: only simulated sets have as many molecules as one likes; leave it out")
     written = (card.written if card else None) or Written()
@@ -89,59 +89,30 @@ class _Files:
     sha256: str  # "": of the table that is read
 
 
-def _card(source: Any) -> Card | None:
-    """The card that a source names; None for files, tables and lists."""
-    if not isinstance(source, (str, Path)) or str(source) not in catalog.names("datasets"):
-        return None
-    card = catalog.card(str(source))
-    if card.domain != "molecules":
-        raise SeqsciError(f"data: '{card.name}' is of the domain {card.domain}; it has no molecules")
-    return card
-
-
 def _located(card: Card) -> _Files:
     found = locate_all(card)
     return _Files(
         name=card.name,
         parts=[(one.path, one.file) for one in found],
         paths=[one.path for one in found],
-        sha256=_joined([one.sha256 for one in found]),
+        sha256=joined([one.sha256 for one in found]),
     )
 
 
 def _named(source: Any) -> _Files:
     """Files by their path, or a table or list."""
     if isinstance(source, (str, Path)):
-        paths = _paths(source)
+        paths = named_paths(source)
     elif isinstance(source, Sequence) and source and all(isinstance(one, Path) for one in source):
-        paths = [path for one in source for path in _paths(one)]
+        paths = [path for one in source for path in named_paths(one)]
     else:
         return _Files(name="table", parts=[(source, None)], paths=(), sha256="")
     return _Files(
         name=paths[0].name.split(".")[0],
         parts=[(path, None) for path in paths],
         paths=paths,
-        sha256=_joined([fingerprint(path).sha256 for path in paths]),
+        sha256=joined([fingerprint(path).sha256 for path in paths]),
     )
-
-
-def _paths(source: str | Path) -> list[Path]:
-    """The files that a text names, with commas between."""
-    if Path(source).is_file():
-        return [Path(source)]
-    paths = [Path(part.strip()) for part in str(source).split(",")]
-    for path in paths:
-        if path.is_dir():
-            raise SeqsciError(f"data: '{path}' is a folder; name a file in it")
-        if not path.is_file():
-            near = nearest(path.stem, catalog.names("datasets"))
-            raise SeqsciError(f"data: '{path}' is neither a file nor a data set{near}")
-    return paths
-
-
-def _joined(digests: Sequence[str]) -> str:
-    """One file keeps its digest; of several it is the digest of theirs, one a line, in the order of reading."""
-    return digests[0] if len(digests) == 1 else digest("\n".join(digests).encode())
 
 
 def _read(part: tuple[Any, File | None], columns: Mapping[str, str], label: str | None, separator: str) -> Rows:

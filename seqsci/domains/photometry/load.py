@@ -10,15 +10,15 @@ from typing import Any
 
 import polars as pl
 
-from seqsci import catalog
 from seqsci.catalog import Card, Curves
-from seqsci.data.download import digest, fingerprint, locate_all
+from seqsci.data.download import fingerprint, locate_all
+from seqsci.data.sources import joined, named_card, named_paths
 from seqsci.domains.photometry.columns import OBJECT_NAMES, OBSERVATION_NAMES
 from seqsci.domains.photometry.read import object_table, read
 from seqsci.domains.photometry.simulate import CLASSES, OPEN_CLASSES, simulate
 from seqsci.domains.photometry.snana import is_fits, partner
 from seqsci.domains.photometry.table import LightCurves
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 OPEN = "classes of the open set"
 
@@ -70,7 +70,7 @@ def load(
     stated: dict[str, Any] = {"zeropoint": zeropoint, "mw_corrected": mw_corrected, "difference": difference}
     given = {"objects": objects, "label": label, "columns": columns or None, "band": band, **stated}
     given |= {"parts": parts or None, "count": count}
-    card = _card(source)
+    card = named_card(source, "photometry", "light curves")
     if card is None:
         _refuse(given, ("parts", "count"), "a file or frame")
         settings = Curves()
@@ -116,16 +116,6 @@ class _Files:
         return any(test for _, test in self.objects)
 
 
-def _card(source: Any) -> Card | None:
-    """The card that a source names; None for files and frames."""
-    if not isinstance(source, (str, Path)) or str(source) not in catalog.names("datasets"):
-        return None
-    card = catalog.card(str(source))
-    if card.domain != "photometry":
-        raise SeqsciError(f"data: '{card.name}' is of the domain {card.domain}; it has no light curves")
-    return card
-
-
 def _refuse(given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
     """Stops at a setting that would have no effect."""
     for name in names:
@@ -141,13 +131,13 @@ def _located(card: Card, parts: Sequence[str]) -> _Files:
         observations=observations,
         objects=[(one.path, one.file.split == "test") for one in found if one.file.role == "objects"],
         paths=observations,
-        sha256=_joined([one.sha256 for one in found]),
+        sha256=joined([one.sha256 for one in found]),
     )
 
 
 def _named(source: Any, objects: Any) -> _Files:
     """Files by their path, or frames."""
-    observations = _paths(source) if isinstance(source, (str, Path)) else source
+    observations = named_paths(source) if isinstance(source, (str, Path)) else source
     observations = list(observations) if isinstance(observations, (list, tuple)) else [observations]
     tables = [] if objects is None else [Path(objects) if isinstance(objects, str) else objects]
     everything = [Path(one) if isinstance(one, str) else one for one in [*observations, *tables]]
@@ -160,31 +150,12 @@ def _named(source: Any, objects: Any) -> _Files:
         observations=observations,
         objects=[(table, False) for table in tables],
         paths=paths if len(paths) == len(observations) else (),
-        sha256=_joined([fingerprint(path).sha256 for path in content]) if content else "",
+        sha256=joined([fingerprint(path).sha256 for path in content]) if content else "",
     )
-
-
-def _paths(source: str | Path) -> list[Path]:
-    """The files that a text names, with commas between."""
-    if Path(source).is_file():
-        return [Path(source)]
-    paths = [Path(part.strip()) for part in str(source).split(",")]
-    for path in paths:
-        if path.is_dir():
-            raise SeqsciError(f"data: '{path}' is a folder; name a file in it")
-        if not path.is_file():
-            near = nearest(path.stem, catalog.names("datasets"))
-            raise SeqsciError(f"data: '{path}' is neither a file nor a data set{near}")
-    return paths
 
 
 def _with_partner(path: Path) -> list[Path]:
     return [path, partner(path)] if is_fits(path) else [path]
-
-
-def _joined(digests: Sequence[str]) -> str:
-    """One file keeps its digest; of several it is the digest of theirs, one a line, in the order of reading."""
-    return digests[0] if len(digests) == 1 else digest("\n".join(digests).encode())
 
 
 def _read(files: _Files, settings: Curves, minimum: int) -> tuple[LightCurves, list[str] | None]:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seqsci import catalog
 from seqsci.catalog import Card, Written
-from seqsci.data.download import digest, fingerprint, locate_all
+from seqsci.data.download import fingerprint, locate_all
 from seqsci.data.records import Records
+from seqsci.data.sources import joined, named_card, named_paths
 from seqsci.data.words import counted
 from seqsci.domains.proteins.labels import typed
 from seqsci.domains.proteins.letters import Raw, checked, refuse_dna, unique
@@ -64,7 +64,7 @@ def load(
     Raises:
         SeqsciError: no such data set, file or column, with the nearest name; or what is wrong in a file.
     """
-    card = _card(source)
+    card = named_card(source, "proteins", "proteins")
     if count is not None and (card is None or not card.simulated):
         raise SeqsciError("data.count: only a simulated set has as many records as one likes; leave it out")
     written = card.written or Written() if card else Written()
@@ -87,18 +87,9 @@ def load(
     return records, {
         "name": name,
         "path": ",".join(str(file.path) for file in files) or None,
-        "sha256": _digest([file.sha256 for file in files]) if files else _content(frame),
+        "sha256": joined([file.sha256 for file in files]) if files else _content(frame),
         "card": card.name if card else None,
     }
-
-
-def _card(source: Any) -> Card | None:
-    if not isinstance(source, (str, Path)) or str(source) not in catalog.names("datasets"):
-        return None
-    card = catalog.card(str(source))
-    if card.domain != "proteins":
-        raise SeqsciError(f"data: '{card.name}' is of the domain {card.domain}; it has no proteins")
-    return card
 
 
 def _are_paths(source: Any) -> bool:
@@ -112,17 +103,8 @@ def _located(card: Card) -> list[_File]:
 
 def _named(source: Any) -> list[_File]:
     """The files that a path, a text with commas or a list names."""
-    if isinstance(source, (list, tuple)):
-        paths = [Path(one) for one in source]
-    else:
-        whole = Path(source)
-        paths = [whole] if whole.is_file() else [Path(part.strip()) for part in str(source).split(",")]
-    for path in paths:
-        if path.is_dir():
-            raise SeqsciError(f"data: '{path}' is a folder; name a file in it")
-        if not path.is_file():
-            near = nearest(path.stem, catalog.names("datasets"))
-            raise SeqsciError(f"data: '{path}' is neither a file nor a data set{near}")
+    named = list(source) if isinstance(source, (list, tuple)) else [source]
+    paths = [path for one in named for path in named_paths(one)]
     return [_File(path=path, sha256=fingerprint(path).sha256) for path in paths]
 
 
@@ -217,11 +199,6 @@ def _labelled(frame: pl.DataFrame, label: str | None, name: str) -> tuple[pl.Dat
     frame = frame.with_columns(values.alias("label"))
     first = [column for column in Records.COLUMNS if column in frame.columns]
     return frame.select(*first, *(column for column in frame.columns if column not in first)), notes
-
-
-def _digest(digests: Sequence[str]) -> str:
-    """One file keeps its digest; of several it is the digest of theirs, one a line, in the order of reading."""
-    return digests[0] if len(digests) == 1 else digest("\n".join(digests).encode())
 
 
 def _content(frame: pl.DataFrame) -> str:

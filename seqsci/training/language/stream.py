@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +11,32 @@ from torch import Tensor
 
 from seqsci.data.rows import Row
 from seqsci.errors import SeqsciError
+from seqsci.nn.state import each
 from seqsci.training.language.speaker import Speaker
 
 SPARE = 0.8
 """Share of the free memory that states may take."""
 
 
-def mapped(function: Callable[..., Tensor], *states: Any) -> Any:
-    """The same nest with a function of each place's tensors there."""
-    if isinstance(states[0], Tensor):
-        return function(*states)
-    parts = [mapped(function, *each) for each in zip(*states, strict=True)]
-    kind = type(states[0])
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-
-
 def take(state: Any, rows: Tensor) -> Any:
     """The states of some rows, in that order."""
-    return mapped(lambda x: x.index_select(0, rows), state)
+    return each(lambda x: x.index_select(0, rows), state)
 
 
 def repeat(state: Any, rows: int) -> Any:
     """The state of one row, for so many."""
-    return mapped(lambda x: x.expand(rows, *x.shape[1:]).contiguous(), state)
+    return each(lambda x: x.expand(rows, *x.shape[1:]).contiguous(), state)
 
 
 def join(states: Sequence[Any]) -> Any:
     """The states of rows that were apart."""
-    return mapped(lambda *x: torch.cat(x), *states)
+    return each(lambda *x: torch.cat(x), *states)
 
 
 def sizes(state: Any) -> tuple[torch.Size, ...]:
     """Of a state's tensors."""
     found: list[torch.Size] = []
-    mapped(lambda x: found.append(x.shape) or x, state)  # type: ignore[func-returns-value]
+    each(lambda x: found.append(x.shape) or x, state)  # type: ignore[func-returns-value]
     return tuple(found)
 
 
@@ -57,7 +49,7 @@ def weight(state: Any) -> int:
         found += x.numel() * x.element_size()
         return x
 
-    mapped(add, state)
+    each(add, state)
     return found
 
 
