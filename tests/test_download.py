@@ -253,3 +253,13 @@ def test_check_file_knows_a_file_of_a_set_of_several(tmp_path: Path, monkeypatch
     assert "is packed.csv.gz of data set many (t)" in download.check_file(tmp_path / "x").sentence
     (tmp_path / "x").write_bytes(DATA)
     assert "is plain.csv of data set many (t)" in download.check_file(tmp_path / "x").sentence
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.names() if not catalog.card(name).simulated])
+def test_the_simulated_set_that_is_advised_exists(name):
+    from seqsci.data.download import _absent
+
+    card = catalog.card(name)
+    told = _absent(card, card.wanted()[:1], "is not here", {})
+    advised = catalog.card(told.rsplit(" ", 1)[1])
+    assert advised.simulated and advised.domain == card.domain

@@ -300,8 +300,14 @@ def _absent(card: Card, files: Sequence[File], why: str, wrong: dict[str, Path])
     put = "them" if more else name if files[0].md5 else f"{name} or {name}.gz"
     return (
         f"{card.name}: {which} {why}; {how} put {put}{seen} into a folder and "
-        f"set SEQSCI_DATA=FOLDER, or try the simulated set demo-{card.domain}"
+        f"set SEQSCI_DATA=FOLDER, or try the simulated set {_simulated(card.domain)}"
     )
+
+
+def _simulated(domain: str) -> str:
+    """The first simulated set of a domain."""
+    cards = (catalog.card(name) for name in catalog.names("datasets"))
+    return next(card.name for card in cards if card.simulated and card.domain == domain)
 
 
 @contextmanager
