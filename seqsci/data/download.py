@@ -298,16 +298,10 @@ def _absent(card: Card, files: Sequence[File], why: str, wrong: dict[str, Path])
     how = f"{card.instructions.strip()}, then" if card.instructions else "fetch it where there is a network,"
     seen = next((f" (not {wrong[f.name]}: its content has another digest)" for f in files if f.name in wrong), "")
     put = "them" if more else name if files[0].md5 else f"{name} or {name}.gz"
-    return (
-        f"{card.name}: {which} {why}; {how} put {put}{seen} into a folder and "
-        f"set SEQSCI_DATA=FOLDER, or try the simulated set {_simulated(card.domain)}"
-    )
-
-
-def _simulated(domain: str) -> str:
-    """The first simulated set of a domain."""
     cards = (catalog.card(name) for name in catalog.names("datasets"))
-    return next(card.name for card in cards if card.simulated and card.domain == domain)
+    simulated = next((other.name for other in cards if other.simulated and other.domain == card.domain), None)
+    instead = f", or try the simulated set {simulated}" if simulated else ""
+    return f"{card.name}: {which} {why}; {how} put {put}{seen} into a folder and set SEQSCI_DATA=FOLDER{instead}"
 
 
 @contextmanager

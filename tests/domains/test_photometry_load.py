@@ -142,9 +142,16 @@ def test_files_that_are_not_there_are_told_at_once(small: Path) -> None:
         load("small")
     text = str(error.value)
     assert text.startswith("small: lc.csv.gz and 1 more (objects.csv.gz the last) have no public address")
-    assert (
-        "ask the owner, then put them (not " in text and "set SEQSCI_DATA=FOLDER" in text and "demo-photometry" in text
-    )
+    assert "ask the owner, then put them (not " in text and text.endswith("set SEQSCI_DATA=FOLDER")
+
+
+def test_a_simulated_set_is_offered_where_the_files_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SEQSCI_DATA", "SEQSCI_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    with pytest.raises(SeqsciError, match="or try the simulated set demo-photometry"):
+        load("plasticc")
 
 
 def test_each_file_is_hashed_once(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
