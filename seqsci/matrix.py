@@ -1,8 +1,8 @@
 """Which encoder goes with which task, and why not where it does not: what `seqsci models` prints and a test walks.
 
 Nothing is listed here. Each pair is built, as small as can be, by the doors that a recipe passes (`recipe.build`,
-`nn.head.build`, `training.pretrain.require`), and where one of them refuses it, that is the reason. So a new line in the
-registry is a new row, and a form that settings offer (`direction`) a further cell.
+`nn.head.build`, `training.pretrain.require`), and where one of them refuses it, that is the reason. So a new line in
+the registry is a new row, and a form that settings offer (`direction`) a further cell.
 """
 
 from __future__ import annotations
