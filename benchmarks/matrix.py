@@ -267,17 +267,24 @@ def answers(out: Path, column: Column, seeds: int) -> dict[str, Answer]:
     """Row -> the mean over its seeds."""
     found = {}
     for row in rows():
-        if matrix.refused(row, column.task):
+        if missing(row, column):
             continue
         every = [answered(trained(out, row, column, seed), column) for seed in range(seeds)]
         found[row] = Answer(np.mean([one.losses for one in every], 0), float(np.mean([one.second for one in every])))
     return found | {name: beside(out, name, column) for name in column.baselines}
 
 
+def missing(row: str, column: Column) -> str:
+    """Why a row has nothing to say here, in a word or two."""
+    if matrix.refused(row, column.task):
+        return "refused"
+    return "" if (row.removeprefix("hmt/"), column.task) in matrix.shipped() else "no recipe"
+
+
 def cell(row: str, found: Mapping[str, Answer], column: Column) -> str:
     """Mean, interval and the second score; the best mean is bold."""
     if row not in found:
-        return "refused" if row in rows() else ""
+        return missing(row, column) if row in rows() else ""
     scores = {name: mean(answer.losses, column) for name, answer in found.items()}
     score = f"{scores[row]:.3f}"
     low, high = interval(found[row].losses, column)
