@@ -46,7 +46,7 @@ PARAMETERS = 50_000
 """Of a whole network, embedding and head counted, nearly."""
 WIDTHS = range(16, 257, 8)
 AROUND = ("t2",)
-"""Encoders that HMT is put around; around Bio-xLSTM it costs four times as much."""
+"""Encoders that HMT is put around; around Bio-xLSTM it costs about twice as much."""
 RESAMPLES = 2000
 
 
