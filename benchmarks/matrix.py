@@ -298,13 +298,22 @@ def verdict(found: Mapping[str, Answer], column: Column) -> str:
     best = order[0]
     near = [name for name in order[1:] if interval(found[best].losses - found[name].losses, column)[1] >= 0]
     network = next(name for name in order if name not in column.baselines)
-    said = f"{words(best)} wins" if not near else f"no clear difference between {words(best)} and " + _listed(near)
+    said = f"no clear difference between {words(best)} and {_listed(near)}" if near else f"the winner is {words(best)}"
     gaps = []
     for name in column.baselines:
         gap = found[network].losses - found[name].losses
         low, high = interval(gap, column)
         gaps.append(f"{name} {mean(gap, column):+.3f} [{low:+.3f}, {high:+.3f}]")
-    return f"{column.title.split(':')[0]}: **{said}**. The best network, {words(network)}, less {'; less '.join(gaps)}."
+    title, less = column.title.split(":")[0], "; less ".join(gaps)
+    return f"{title}: **{said}**. The best network, {words(network)}, less {less}.{other(found, best, column)}"
+
+
+def other(found: Mapping[str, Answer], best: str, column: Column) -> str:
+    """What is ahead by the second score, where it is not the same."""
+    choose = min if column.second == "MAE" else max
+    first = choose(found, key=lambda name: found[name].second)
+    gap = f"{found[first].second:.3f} to {found[best].second:.3f}"
+    return "" if first == best else f" By {column.second} {words(first)} is ahead, {gap}."
 
 
 def _listed(names: list[str]) -> str:
