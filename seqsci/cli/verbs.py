@@ -247,12 +247,17 @@ def tune(
 
 
 @app.command
-def models() -> None:
-    """The models that a recipe may name."""
-    from seqsci import registry
+def models(name: str | None = None, /) -> None:
+    """The models that a recipe may name, and the tasks that each is tested at.
 
-    for name in registry.names():
-        print(f"{name:20s} {registry.settings(name).__doc__}")
+    Parameters
+    ----------
+    name
+        One of them: its settings and recipes, and what it can and cannot do, with the reasons.
+    """
+    from seqsci import matrix
+
+    print(matrix.table() if name is None else matrix.description(name))
 
 
 @app.command

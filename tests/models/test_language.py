@@ -72,10 +72,6 @@ def network_or_none(name: str) -> LanguageNetwork | None:
 every = pytest.mark.parametrize("name", readable())
 
 
-def test_who_reads():
-    assert {"bioxlstm", "transformer", "t2"} <= set(readable())
-
-
 @pytest.mark.parametrize("distil", [True, False])
 def test_an_encoder_that_shortens_or_reads_padding_is_refused_by_name(distil):
     with pytest.raises(SeqsciError, match="'informer' says nothing of each single token"):

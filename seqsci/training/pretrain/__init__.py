@@ -2,6 +2,6 @@
 
 from seqsci.training.language.load import keep
 from seqsci.training.pretrain.evaluate import evaluate, predict
-from seqsci.training.pretrain.prepare import prepare
+from seqsci.training.pretrain.prepare import prepare, require
 
-__all__ = ["evaluate", "keep", "predict", "prepare"]
+__all__ = ["evaluate", "keep", "predict", "prepare", "require"]

@@ -97,19 +97,23 @@ def prepare(recipe: PretrainRecipe, source: Any = None) -> Prepared:
     """
     data = recipe.data
     found = corpus(data, source, by="group" if data.sets else None)
-    if recipe.train.objective == "fim" and found.kind != "proteins":
-        raise SeqsciError(f"train.objective: fim is for proteins, not for {found.kind}; take causal or masked")
     shape = language_shape(found.kind, data)
-    _require_order(recipe, shape)
+    require(recipe, found.kind, LanguageNetwork(recipe.model, shape).encoder)
     if recipe.train.start is not None:
         require_start(recipe.train.start, found.kind)
     items = {split: _items(found, split, recipe) for split in ("train", "val", "test")}
     return Prepared(corpus=found, items=items, shape=shape, recipe=recipe)
 
 
-def _require_order(recipe: PretrainRecipe, shape: LanguageShape) -> None:
-    """Refuse a model that reads both ways where it is to tell what comes next, before anything is trained."""
-    encoder: Any = LanguageNetwork(recipe.model, shape).encoder
+def require(recipe: PretrainRecipe, kind: str, encoder: Any) -> None:
+    """Refuse what the recipe's encoder, or the science `kind`, cannot be asked, before anything is trained.
+
+    Raises:
+        SeqsciError: gaps in something else than a protein; or an encoder that reads both ways is to tell what comes
+            next.
+    """
+    if recipe.train.objective == "fim" and kind != "proteins":
+        raise SeqsciError(f"train.objective: fim is for proteins, not for {kind}; take causal or masked")
     known = getattr(encoder, "leaks", False) and getattr(recipe.model, "inject", "") == "front-leaks"
     if recipe.train.objective != "masked" and not encoder.causal and not known:
         raise SeqsciError(
