@@ -222,6 +222,24 @@ def test_tuning(tmp_path: Path):
     assert as_kind(found.recipe, FinetuneRecipe).train.lr != 1e-3
 
 
+def test_tuning_of_a_pretrained_run(pretrained: seqsci.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    flags = [text for path, value in LEARNT.items() for text in (f"--{path}", str(value))]
+    words = ["tune", "finetune/bioxlstm", "--data", "demo-promoters", "--train.start", str(pretrained.folder)]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--trials", "2", "--runs", str(tmp_path), *flags])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "not searched, as it is given: model.layers" in said
+    (best,) = tmp_path.glob("tune-*/best.yaml")
+    own = as_kind(seqsci.recipe.build(seqsci.recipe.read(str(best))), FinetuneRecipe)
+    assert own.train.start == str(pretrained.folder.resolve()) and own.data.context == 64
+    given, taken = seqsci.recipe.as_tree(own)["model"], seqsci.recipe.as_tree(pretrained.recipe)["model"]
+    assert {**given, "dropout": 0} == {**taken, "dropout": 0} and given["dropout"] != taken["dropout"]
+    with pytest.raises(
+        SeqsciError, match=r"is of the model bioxlstm, and the recipe of transformer; take .* finetune/"
+    ):
+        seqsci.tune("finetune/transformer", "demo-promoters", trials=1, settings={"train.start": pretrained.folder})
+
+
 def frame_of(texts: list[str], labels: list[Any], **more: Any) -> pl.DataFrame:
     return pl.DataFrame({"sequence": texts, "label": labels, **more}, strict=False)
 
