@@ -145,7 +145,9 @@ def test_single_variants_of_one_protein_are_split_by_position() -> None:
     assert sum(map(len, sides.values())) == len(set.union(*sides.values())) == 60
     assert Counter(parts.frame["split"]) == {"train": 85, "val": 18, "test": 18} and "by position" in parts.notes[0]
     assert parts.frame["split"][0] == "train"
-    with pytest.raises(SeqsciError, match=r"121 records are 1 unit, the largest of 121, .* take position"):
+    with pytest.raises(
+        SeqsciError, match=r"121 records are 1 unit, the largest of 121, and nothing is left for val; .* take position"
+    ):
         proteins.split(records(texts), "identity", SHARES, 0)
 
 
@@ -332,10 +334,15 @@ def test_features_of_different_proteins() -> None:
     assert proteins.features([]).shape[0] == 0
 
 
-def test_features_of_a_landscape_are_one_hot() -> None:
+def test_features_of_a_landscape_are_one_hot_and_of_its_substitutions() -> None:
     found = proteins.features(["MKVLAWDE", "MKVLAWDA", "MKALAWDE"])
-    assert found.tolist() == [[0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]]
-    assert proteins.features(["MKV", "MKV"]).tolist() == [[0], [0]]
+    assert found[:, :4].tolist() == [[0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]] and found.shape == (3, 49)
+    lost, won, sums = np.split(found[:, 4:], [20, 40], axis=1)
+    assert not lost[0].any() and "ACDEFGHIKLMNPQRSTVWY"[lost[1].argmax()] == "E" and lost[1].sum() == 1
+    assert won[1].argmax() == won[2].argmax() == 0 and won.sum() == 2
+    # BLOSUM62: E-A -1, V-A 0; hydropathy of Kyte and Doolittle: E -3.5, V 4.2, A 1.8.
+    assert np.allclose(sums, [[0] * 5, [1, -1, 5.3, 1, -0.5804], [1, 0, -2.4, 0, -0.2805]], atol=1e-4)
+    assert proteins.features(["MKVU", "MKVA"]).shape == (2, 47) and not proteins.features(["MKV", "MKV"]).any()
 
 
 def test_the_simulated_labels_can_be_learned(demo: Records) -> None:

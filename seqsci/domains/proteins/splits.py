@@ -137,9 +137,9 @@ def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], 
         empty = NAMES[int(np.argmin(counts))]
         largest = int(np.bincount(names).max())
         rest = [other for other in ("identity", "group", "record") if other != by]
-        if by == "identity" and names.max() == 0:
-            rest = ["position (its positions are unchanged in training)", "mutations", "record"]
         advice = f"take {' or '.join(rest)}, or give more records" if by != "record" else "give more records"
+        if by == "identity" and names.max() == 0:
+            advice = "of variants of one protein take position (test's are unchanged in training), mutations or record"
         are = counted(len(records), "record is", "records are")
         units = f"{are} {counted(int(names.max()) + 1, 'unit')}, the largest of {largest}"
         raise SeqsciError(f"data.split: by {by}, {units}, and nothing is left for {empty}; {advice}{records.skipped}")
