@@ -49,7 +49,7 @@ def split(records: Records, by: str, shares: tuple[float, float, float], seed: i
     return ways[by](records, shares, seed)
 
 
-def _auto(records: Records, shares: Sequence[float], seed: int) -> Parts:
+def _auto(records: Records, shares: tuple[float, float, float], seed: int) -> Parts:
     """By identity, but variants of one protein by position, or each by itself."""
     names, note = _relatives(records)
     if names.max() > 0:
