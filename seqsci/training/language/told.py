@@ -97,7 +97,8 @@ def seen_note(splits: pl.Series | None) -> list[str]:
     if any("," in split for split in counts):
         found.append(
             "a record whose regions are in several splits is read as one, and its score mixes them; "
-            "predictions.parquet of the run holds the rows of test alone, and a file with that region can be scored by itself"
+            "predictions.parquet of the run holds the rows of test alone, and a file with that region can be scored by "
+            "itself"
         )
     return found
 
