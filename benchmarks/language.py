@@ -1,8 +1,8 @@
 """Language models of molecules, DNA and proteins on real data: nats per token, generation, context, fine-tuning, speed.
 
     SEQSCI_DATA=FOLDER python benchmarks/language.py chembl --out FOLDER --seeds 3
-    sections: chembl, ecoli, labelled (after these two), families, homologs, scan, landscape; speeds are in
-    language_speed.py
+    sections: chembl, ecoli, ecoli_longer, labelled (after the first two), families, homologs, scan, landscape; speeds
+    are in language_speed.py
 
 Every score is that of a test split which was looked at once, by a recipe that is shipped, at the epochs stated here. A
 run that is complete in the folder is not repeated, so a benchmark that was interrupted goes on.
@@ -46,6 +46,8 @@ WAYS: dict[str, Settings] = {
     "masked, shared": {"data.augment": False, "train.objective": "masked", "data.strands": "shared"},
 }
 """The ways to a reverse complement; a causal model cannot share its strands."""
+LONGER: Settings = {**GENOME, "train.rows": 7500, "train.epochs": 6, "data.augment": True}
+"""23 million letters: the whole part that is for training, six times."""
 
 
 def trained(out: Path, name: str, data: str, seed: int, settings: Settings) -> Any:
@@ -113,6 +115,17 @@ def ecoli(out: Path, seeds: int) -> None:
         if name.endswith("augmented"):
             rows.append([f"{name}, both averaged", spread([averaged(result) for result in results]), *["–"] * 5])
         print(table(LIKELIHOOD, rows), flush=True)
+
+
+def ecoli_longer(out: Path, seeds: int) -> None:
+    """The same far end behind eighteen times the training, beside the Markov model."""
+    settings = {**LONGER, "evaluate.baselines": ["markov"]}
+    results = [trained(out, "ecoli-longer", "ecoli", seed, settings) for seed in range(seeds)]
+    markov = [result.metrics["baselines"]["markov"] for result in results]
+    ends = ", ".join("[{:+.4f}, {:+.4f}]".format(*one["difference_interval"]) for one in markov)
+    print(table(LIKELIHOOD, [["causal, augmented, longer", *likelihoods(results)]]))
+    print(f"less the Markov model's: {spread([one['difference'] for one in markov], 4)}; by seed {ends}")
+    print(f"both strands averaged: {spread([averaged(result) for result in results], 4)}", flush=True)
 
 
 def averaged(result: Any) -> float:
@@ -283,6 +296,7 @@ def landscape(out: Path, seeds: int) -> None:
 SECTIONS: dict[str, Callable[[Path, int], None]] = {
     "chembl": chembl,
     "ecoli": ecoli,
+    "ecoli_longer": ecoli_longer,
     "families": families,
     "homologs": homologs,
     "labelled": labelled,

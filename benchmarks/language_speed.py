@@ -145,6 +145,7 @@ def steps_section(given: argparse.Namespace) -> None:
         networks["published v1"] = lambda length: published_v1(given.xlstm, length)
         if given.kernels:
             networks["published later"] = lambda _: published_large(given.xlstm, given.kernels)
+    networks = {name: make for name, make in networks.items() if name not in given.without}
     rows = []
     for length in given.lengths:
         tokens = torch.randint(0, SYMBOLS, (1, length))
@@ -154,12 +155,12 @@ def steps_section(given: argparse.Namespace) -> None:
         ratios = [
             f"{times[f'published {name}'] / times[name]:.2f}"
             for name in ("later", "v1")
-            if f"published {name}" in times
+            if {name, f"published {name}"} <= times.keys()
         ]
         rows.append([str(length), *speed, *ratios])
         sizes = {name: sum(p.numel() for p in pair[0].parameters()) for name, pair in made.items()}
     print(", ".join(f"{name} {size:,} parameters" for name, size in sizes.items()))
-    told = [f"ours faster: {name}" for name in ("later", "v1") if f"published {name}" in networks]
+    told = [f"ours faster: {name}" for name in ("later", "v1") if {name, f"published {name}"} <= networks.keys()]
     print(table(["tokens of a row", *networks, *told], rows))
 
 
@@ -191,6 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--xlstm", type=Path)
     parser.add_argument("--kernels", type=Path)
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="networks that are left out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     given = parser.parse_args()
