@@ -60,6 +60,15 @@ def trained(out: Path, name: str, data: str, seed: int, settings: Settings) -> A
     return result
 
 
+def tuned(out: Path, name: str, start: Any, data: str, seed: int, settings: Settings) -> Any:
+    """The complete fine-tuned run of that name, trained unless it is there."""
+    told = out / f"{name}-{seed}.json"
+    if not told.is_file():
+        result = seqsci.finetune(start, data, settings=settings, seed=seed, runs=out / "runs")
+        told.write_text(json.dumps({"folder": str(result.folder.resolve())}))
+    return seqsci.open_run(json.loads(told.read_text())["folder"])
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Lines of Markdown."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
@@ -231,11 +240,7 @@ def labelled(out: Path, seeds: int) -> None:
             told = []
             for seed in range(seeds):
                 run = json.loads((out / f"{start}-{seed}.json").read_text())["folder"]
-                kept = out / f"labelled-{data}-{seed}.json"
-                if not kept.is_file():
-                    result = seqsci.finetune(run, data, settings={**TUNED, **further}, seed=seed, runs=out / "runs")
-                    kept.write_text(json.dumps({"folder": str(result.folder.resolve())}))
-                told.append(seqsci.open_run(json.loads(kept.read_text())["folder"]).metrics)
+                told.append(tuned(out, f"labelled-{data}", run, data, seed, {**TUNED, **further}).metrics)
             for main in (told[0]["main"], told[0]["second"]):
                 cells = [spread([one["test"][main] for one in told])]
                 cells += [spread([one["baselines"][b][main] for one in told]) for b in ("scratch", "features", "mean")]
@@ -284,10 +289,11 @@ def landscape(out: Path, seeds: int) -> None:
         for seed in range(seeds):
             start = trained(out, "landscape", "demo-proteins", seed, LANDSCAPE)
             own = {"data.split": by, "train.epochs": 4, "evaluate.baselines": baselines}
-            told.append(seqsci.finetune(start, "blat_ecolx", settings=own, seed=seed, runs=out / "runs").metrics)
+            told.append(tuned(out, f"landscape-{by}", start, "blat_ecolx", seed, own).metrics)
         for measure in ("rmse", "spearman"):
             cells = [[one["test"][measure] for one in told]]
-            cells += [[one["baselines"][b][measure] for one in told if b in one["baselines"]] for b in baselines]
+            for name in ("mean", "features", "scratch"):
+                cells.append([one["baselines"][name][measure] for one in told if name in one["baselines"]])
             cells = [[x for x in cell if x is not None] for cell in cells]
             rows.append([f"{by}, {measure}", *(spread(cell) if cell else "–" for cell in cells)])
         print(table(["", "fine-tuned", "mean", "features", "random weights"], rows), flush=True)
