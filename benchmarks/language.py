@@ -1,7 +1,8 @@
 """Language models of molecules, DNA and proteins on real data: nats per token, generation, context, fine-tuning, speed.
 
     SEQSCI_DATA=FOLDER python benchmarks/language.py chembl --out FOLDER --seeds 3
-    sections: chembl, ecoli, ecoli_longer, labelled (after the first two), families, scan; speeds are in language_speed.py
+    sections: chembl, ecoli, ecoli_longer, labelled (after the first two), families, homologs, scan, landscape; speeds
+    are in language_speed.py
 
 Every score is that of a test split which was looked at once, by a recipe that is shipped, at the epochs stated here. A
 run that is complete in the folder is not repeated, so a benchmark that was interrupted goes on.
@@ -22,7 +23,12 @@ import torch
 from scipy.stats import spearmanr
 
 import seqsci
+from seqsci.domains import proteins
+from seqsci.metrics import bootstrap_ratio
 from seqsci.training.fit import load_network
+from seqsci.training.language.likelihood import begin
+from seqsci.training.language.score import log_likelihoods
+from seqsci.training.language.speaker import Speaker
 from seqsci.training.language.strands import strand_losses
 from seqsci.training.pretrain import prepare
 
@@ -52,6 +58,15 @@ def trained(out: Path, name: str, data: str, seed: int, settings: Settings) -> A
     result = seqsci.pretrain(data, settings=settings, seed=seed, runs=out / "runs")
     told.write_text(json.dumps({"folder": str(result.folder.resolve())}))
     return result
+
+
+def tuned(out: Path, name: str, start: Any, data: str, seed: int, settings: Settings) -> Any:
+    """The complete fine-tuned run of that name, trained unless it is there."""
+    told = out / f"{name}-{seed}.json"
+    if not told.is_file():
+        result = seqsci.finetune(start, data, settings=settings, seed=seed, runs=out / "runs")
+        told.write_text(json.dumps({"folder": str(result.folder.resolve())}))
+    return seqsci.open_run(json.loads(told.read_text())["folder"])
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -167,6 +182,49 @@ def _family(corpus: Any, group: str) -> dict[str, list[str]]:
     return found
 
 
+UNSEEN: Settings = {"model.width": 64, "model.heads": 1, "model.layers": 2, "model.style": "v1", "model.dropout": 0.0,
+                    "model.rotary": 10000.0, "data.sets": True, "data.split": "group", "data.context": 2048,
+                    "data.count": 10000, "train.batch": 2, "train.epochs": 4, "evaluate.baselines": ["markov"]}  # fmt: skip
+"""200 SIMULATED families of 50, a tenth of them held out whole: behind "64" homologs stand the 40 that there are. One wide
+head, since what a state can tell apart grows with its width; v1 blocks, since these have a convolution."""
+QUERIES = 10
+
+
+def homologs(out: Path, seeds: int) -> None:
+    """Members of families that training has not read behind other members: of SIMULATED families by a model of many
+    others, and of real ones, none of which it has read, by the same model."""
+    rows = []
+    for seed in range(seeds):
+        result = trained(out, "homologs", "demo-proteins", seed, UNSEEN)
+        speaker, corpus = Speaker(result.run), prepare(result.recipe).corpus
+        held = corpus.parts.frame.filter(split="test")["record"].to_list()
+        told = {"simulated, of families held out": corpus.records.frame[held]}
+        told |= {f"real, {name}": proteins.load(name)[0].frame for name in ("families", "pfam_seed")}
+        for name, frame in told.items():
+            rows.append([f"{name}, seed {seed}", *_behind(speaker, frame)])
+            header = ["", "families", "0 homologs", *(f"{count}, less this" for count in HOMOLOGS[1:])]
+            print(table(header, rows), flush=True)
+
+
+def _behind(speaker: Speaker, frame: Any) -> list[str]:
+    """Nats per residue behind no homologs, and what each number of them changes, with the interval over families."""
+    nats, tokens = [], []
+    for number, texts in enumerate(frame.drop_nulls("group").group_by("group", maintain_order=True)):
+        order = np.random.default_rng(number).permutation(len(texts[1]))
+        own = [speaker.tokenizer.encode(texts[1]["sequence"][int(row)]) for row in order]
+        queries, others = own[:QUERIES], own[QUERIES:]
+        begun = [begin(speaker, others[:count]) for count in HOMOLOGS]
+        nats.append([-float(log_likelihoods(speaker, before, queries).sum()) for before in begun])
+        tokens.append(sum(len(one) + 1 for one in queries))
+    sums, counts = np.array(nats), np.array(tokens, dtype=np.float64)
+    cells = [str(len(sums)), f"{sums[:, 0].sum() / counts.sum():.3f}"]
+    for place in range(1, len(HOMOLOGS)):
+        gap = sums[:, place] - sums[:, 0]
+        low, high = bootstrap_ratio(gap, counts, resamples=1000, seed=0)
+        cells.append(f"{gap.sum() / counts.sum():+.3f} [{low:+.3f}, {high:+.3f}]")
+    return cells
+
+
 LABELLED = {
     "molecules": (("bbbp", {}), ("esol", {})),
     "genomics": (("promoters_ecoli", {}), ("uci_splice", {})),
@@ -182,11 +240,7 @@ def labelled(out: Path, seeds: int) -> None:
             told = []
             for seed in range(seeds):
                 run = json.loads((out / f"{start}-{seed}.json").read_text())["folder"]
-                kept = out / f"labelled-{data}-{seed}.json"
-                if not kept.is_file():
-                    result = seqsci.finetune(run, data, settings={**TUNED, **further}, seed=seed, runs=out / "runs")
-                    kept.write_text(json.dumps({"folder": str(result.folder.resolve())}))
-                told.append(seqsci.open_run(json.loads(kept.read_text())["folder"]).metrics)
+                told.append(tuned(out, f"labelled-{data}", run, data, seed, {**TUNED, **further}).metrics)
             for main in (told[0]["main"], told[0]["second"]):
                 cells = [spread([one["test"][main] for one in told])]
                 cells += [spread([one["baselines"][b][main] for one in told]) for b in ("scratch", "features", "mean")]
@@ -199,9 +253,7 @@ def scan(out: Path, seeds: int) -> None:
     of it in the data, so that no profile can be made."""
     from Bio.Align import substitution_matrices
 
-    from seqsci.domains.proteins import deep_scan
-
-    found, _ = deep_scan("blat_ecolx")
+    found, _ = proteins.deep_scan("blat_ecolx")
     matrix = substitution_matrices.load("BLOSUM62")
     rows = found.variants.drop_nulls("label")
     changes = list(rows.select("position", "reference", "alternative").iter_rows())
@@ -225,13 +277,37 @@ def scan(out: Path, seeds: int) -> None:
         print(f"seed {seed}: Spearman {spearmanr(scored['log_ratio'], rows['label'])[0]:.3f}", flush=True)
 
 
+LANDSCAPE: Settings = {"model.width": 64, "model.layers": 2, "train.epochs": 5, "evaluate.baselines": ["markov"]}
+
+
+def landscape(out: Path, seeds: int) -> None:
+    """What substitutions do to beta-lactamase, fine-tuned from a model of SIMULATED proteins: at positions that are
+    unchanged in training, and at random."""
+    rows = []
+    for by, baselines in (("position", ["mean", "features", "scratch"]), ("record", ["mean", "features"])):
+        told = []
+        for seed in range(seeds):
+            start = trained(out, "landscape", "demo-proteins", seed, LANDSCAPE)
+            own = {"data.split": by, "train.epochs": 4, "evaluate.baselines": baselines}
+            told.append(tuned(out, f"landscape-{by}", start, "blat_ecolx", seed, own).metrics)
+        for measure in ("rmse", "spearman"):
+            cells = [[one["test"][measure] for one in told]]
+            for name in ("mean", "features", "scratch"):
+                cells.append([one["baselines"][name][measure] for one in told if name in one["baselines"]])
+            cells = [[x for x in cell if x is not None] for cell in cells]
+            rows.append([f"{by}, {measure}", *(spread(cell) if cell else "–" for cell in cells)])
+        print(table(["", "fine-tuned", "mean", "features", "random weights"], rows), flush=True)
+
+
 SECTIONS: dict[str, Callable[[Path, int], None]] = {
     "chembl": chembl,
     "ecoli": ecoli,
     "ecoli_longer": ecoli_longer,
     "families": families,
+    "homologs": homologs,
     "labelled": labelled,
     "scan": scan,
+    "landscape": landscape,
 }
 
 

@@ -250,9 +250,19 @@ def tune(
     runs: str | Path = "runs",
     quiet: bool = False,
 ) -> Sweep:
-    """Search the recipe's `search:` block by validation loss; see `seqsci.tuning.tune`."""
+    """Search the recipe's `search:` block by validation loss; see `seqsci.tuning.tune`.
+
+    Of a recipe for fine-tuning `settings={"train.start": RUN}` tunes that of a pretrained run, whose model is taken
+    over.
+    """
     from seqsci.tuning import tune as sweep
 
+    settings = as_settings(settings)
+    if "train.start" in settings:
+        from seqsci.training.finetune.pretrained import swept
+
+        tree = recipes.as_tree(recipe) if isinstance(recipe, Recipe) else recipes.read(str(recipe))
+        settings = swept(tree, {**settings, "train.start": str(settings["train.start"])}, data)
     resolved, _ = plan("", data, recipe=recipe, settings=settings)
     place = Path(storage) if storage is not None else None
     return sweep(resolved, trials=trials, root=Path(runs), storage=place, seed=seed, quiet=quiet, source=_frame(data))

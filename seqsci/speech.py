@@ -17,7 +17,7 @@ from seqsci.runs import Run
 from seqsci.training.language.speaker import Speaker
 from seqsci.training.language.told import TABLES, Place, Told, write_file, write_folder
 
-NAMES = {"score": "scores", "embed": "embeddings", "generate": "generated"}
+NAMES = {"score": "scores", "embed": "embeddings", "generate": "generated", "fill": "filled"}
 """Verb -> its table's name."""
 
 
@@ -170,6 +170,7 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     prompt: str | None = None,
+    fill: str | None = None,
     context: Any = None,
     context_size: int | None = None,
     longest: int | None = None,
@@ -188,6 +189,8 @@ def generate(
         top_p: draw from the fewest likeliest tokens that have this share; 1 for all.
         seed: of all draws. The sequences do not depend on how many are made at once.
         prompt: how each sequence begins.
+        fill: a protein with gaps in brackets, such as "MKV[12]GLA" (12 residues), "MKV[8-12]GLA" or "MKV[]GLA": they
+            are filled in place of a new sequence, by a model that was trained with train.objective fim.
         context: records (a data set name, a path, a frame or a list) that are read before.
         context_size: of these, drawn with `seed`; by default all.
         longest: tokens of a sequence at most; by default as many as a row in training had.
@@ -197,19 +200,30 @@ def generate(
         quiet: print no progress.
 
     Returns:
-        `table`: `id, sequence, tokens, ended, log_likelihood, nats_per_token`, of molecules `valid, canonical, novel`.
+        `table`: `id, sequence, tokens, ended, log_likelihood, nats_per_token`, of molecules `valid, canonical, novel`;
+        with `fill` `id, sequence, gap_1, ..., tokens, log_likelihood, nats_per_token`.
 
     Raises:
         SeqsciError: what is wrong with the run or the wishes.
     """
-    from seqsci.training.language.generate import generate as ask
-
     found = _run(run)
     texts = ".smi" if _science(found) == "molecules" else ".fasta"
     place = Place.of(found, "generate", output, (*TABLES, texts))
     wishes: dict[str, Any] = {"count": count, "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    wishes |= {"seed": seed, "prompt": prompt, "context": context, "context_size": context_size, "longest": longest}
-    return _keep(ask(Speaker(found, invalid=invalid), **wishes, **_ears(quiet)), place, "generate", output is None)
+    wishes |= {"seed": seed, "context": context, "context_size": context_size}
+    speaker = Speaker(found, invalid=invalid)
+    if fill is not None:
+        if prompt is not None or longest is not None:
+            raise SeqsciError(
+                "fill: what is given says how a protein begins and how long it is; leave prompt and longest out"
+            )
+        from seqsci.training.language.fill import fill as ask_fill
+
+        return _keep(ask_fill(speaker, fill, **wishes, **_ears(quiet)), place, "fill", output is None)
+    from seqsci.training.language.generate import generate as ask
+
+    told = ask(speaker, prompt=prompt, longest=longest, **wishes, **_ears(quiet))
+    return _keep(told, place, "generate", output is None)
 
 
 def _keep(told: Told, place: Place, verb: str, numbered: bool) -> Answer:

@@ -222,6 +222,47 @@ def test_tuning(tmp_path: Path):
     assert as_kind(found.recipe, FinetuneRecipe).train.lr != 1e-3
 
 
+def test_tuning_of_a_pretrained_run(pretrained: seqsci.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    flags = [text for path, value in LEARNT.items() for text in (f"--{path}", str(value))]
+    words = ["tune", "finetune/bioxlstm", "--data", "demo-promoters", "--train.start", str(pretrained.folder)]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--trials", "2", "--runs", str(tmp_path), *flags])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "not searched, as it is given: model.layers" in said
+    (best,) = tmp_path.glob("tune-*/best.yaml")
+    own = as_kind(seqsci.recipe.build(seqsci.recipe.read(str(best))), FinetuneRecipe)
+    assert own.train.start == str(pretrained.folder.resolve()) and own.data.context == 64
+    given, taken = seqsci.recipe.as_tree(own)["model"], seqsci.recipe.as_tree(pretrained.recipe)["model"]
+    assert {**given, "dropout": 0} == {**taken, "dropout": 0} and given["dropout"] != taken["dropout"]
+    with pytest.raises(
+        SeqsciError, match=r"is of the model bioxlstm, and the recipe of transformer; take .* finetune/"
+    ):
+        seqsci.tune("finetune/transformer", "demo-promoters", trials=1, settings={"train.start": pretrained.folder})
+
+
+def test_a_landscape_is_asked_at_positions_that_are_new(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    wild, worth = "".join(rng.choice(list("CDEFGHIKLMNPQRSTWY"), 40)), rng.normal(0, 1, 40)
+    rows = [
+        (f"{wild[:i]}{letter}{wild[i + 1 :]}", float(worth[i] + rng.normal(0, 0.1)))
+        for i in range(40)
+        for letter in "AVX"
+    ]
+    pl.DataFrame(rows, schema=["sequence", "label"], orient="row").write_csv(tmp_path / "mutants.csv")
+    own = {**MODEL, **SHORT, "evaluate.baselines": ["mean", "features"]}
+    said = {}
+    for by in ("auto", "record"):
+        found = seqsci.finetune(
+            data=tmp_path / "mutants.csv", settings={**own, "data.split": by}, runs=tmp_path, quiet=True
+        )
+        said[by] = found.metrics["baselines"]["features"]["spearman"]
+        assert any(f"by {'position' if by == 'auto' else 'record'}" in note for note in found.metrics["data"]["notes"])
+        assert "spearman" in found.metrics["test"] and "Spearman" in found.report().read_text()
+    assert said["record"] > 0.8 and (said["auto"] is None or said["auto"] < 0.5)  # what is at a position tells it all
+    with pytest.raises(SeqsciError, match=r"120 records are 1 unit.* take position .*, mutations or record"):
+        seqsci.finetune(data=tmp_path / "mutants.csv", settings={"data.split": "identity"}, runs=tmp_path, quiet=True)
+
+
 def frame_of(texts: list[str], labels: list[Any], **more: Any) -> pl.DataFrame:
     return pl.DataFrame({"sequence": texts, "label": labels, **more}, strict=False)
 

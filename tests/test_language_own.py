@@ -15,6 +15,7 @@ from seqsci.training.language.embed import embed
 from seqsci.training.language.generate import generate
 from seqsci.training.language.score import score
 from seqsci.training.language.speaker import Speaker
+from seqsci.training.language.told import seen_note
 
 Runs = Callable[[str], Path]
 
@@ -35,6 +36,12 @@ def test_the_splits_of_a_runs_own_records_are_told_apart(spoken: Runs):
     assert "split" in told.summary["columns"] and any("trained on those of train" in n for n in told.summary["notes"])
     vectors = embed(asked)
     assert vectors.table["split"].equals(told.table["split"]) and "column split" in " ".join(vectors.summary["notes"])
+
+
+def test_a_record_of_several_splits_is_said_to_mix_them():
+    assert len(seen_note(pl.Series(["train", "test", None]))) == 1 and seen_note(None) == []
+    (_, mixed) = seen_note(pl.Series(["train, val, test", "train"]))
+    assert "its score mixes them; predictions.parquet" in mixed
 
 
 def test_ends_are_no_letters(spoken: Runs):

@@ -198,6 +198,34 @@ def test_variants_are_ratios_of_whole_records(spoken: Runs, tmp_path: Path, name
     assert any("not with substitutions" in note for note in told.summary["notes"])
 
 
+def test_substitutions_and_indels_are_compared_apart_with_what_was_measured(spoken: Runs, tmp_path: Path):
+    frame = pl.DataFrame(
+        {
+            "CHROM": ["record 1"] * 8,
+            "POS": [1, 2, 3, 4, 5, 3, 5, 9],
+            "REF": ["G", "A", "T", "T", "A", "TTA", "A", "A"],
+            "ALT": ["A", "C", "G", "C", "T", "T", "ACC", "ATT"],
+            "fitness": [0.3, 0.1, 0.7, 0.2, None, 0.5, 0.9, 0.4],
+        }
+    )
+    asked = seqsci.score(spoken("dna"), [WILD], variants=frame, measured="fitness", output=tmp_path / "o", quiet=True)
+    found, told = asked.summary["measured"], asked.table
+    for name, own in (
+        ("substitutions", told.filter(kind="substitution")),
+        ("insertions and deletions", told.filter(pl.col("kind") != "substitution")),
+    ):
+        own = own.drop_nulls("fitness")
+        wanted = spearman(own["fitness"].to_numpy(), own["log_ratio"].to_numpy())
+        assert found["apart"][name]["n"] == wanted["n"] == {"substitutions": 4}.get(name, 3)
+        assert math.isclose(found["apart"][name]["value"], wanted["value"], abs_tol=1e-9)
+        assert any(line.startswith(f"{name}: Spearman") for line in asked.summary["sentences"])
+    assert found["n"] == 4 and (tmp_path / "o" / "measured.png").is_file()
+    alone = seqsci.score(
+        spoken("dna"), [WILD], variants=frame[:4], measured="fitness", output=tmp_path / "x.csv", quiet=True
+    )
+    assert "apart" not in alone.summary["measured"] and alone.summary["measured"]["n"] == 4
+
+
 def test_a_window_reads_what_is_around_a_variant(spoken: Runs):
     asked = speaker(spoken)
     long = "ACGTTGCAAT" * 10

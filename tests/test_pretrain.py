@@ -18,6 +18,8 @@ from seqsci.domains import genomics, molecules
 from seqsci.errors import SeqsciError
 from seqsci.recipe import build, read
 from seqsci.runs import Run
+from seqsci.training.fit import load_network
+from seqsci.training.language.strands import strand_losses
 from seqsci.training.pretrain import prepare
 
 TINY = {
@@ -131,6 +133,13 @@ def test_both_strands(genome: Path, tmp_path: Path, settings):
     found = seqsci.pretrain(str(genome), settings={**TINY, "data.context": 64, **settings}, runs=tmp_path, quiet=True)
     assert 0.5 < found.metrics["test"]["nats"] < 3
     assert found.metrics["strands"] == settings["data.strands"]
+    # Training reads one strand; what is told in the end, of validation as well, is of both.
+    rows, network = prepare(found.recipe), load_network(found.recipe, prepare(found.recipe).shape, found.run)
+    for split in ("val", "test"):
+        one, both = (strand_losses(network, rows.rows(split), strands).sum(0) for strands in ("one", "both"))
+        assert found.metrics[split]["nats"] == pytest.approx(both[0] / both[1], abs=1e-6)
+        # What is shared says the same of both strands, so that their mean changes nothing.
+        assert (abs(one[0] / one[1] - both[0] / both[1]) > 1e-4) == (settings["data.strands"] == "both")
 
 
 def test_sets_of_molecules(tmp_path: Path):

@@ -208,6 +208,9 @@ def tune(
 ) -> None:
     """Search a recipe's `search:` block by validation loss; a second call on the same storage joins in.
 
+    `seqsci tune finetune/bioxlstm --data ... --train.start RUN` tunes the fine-tuning of a pretrained run, whose model
+    is taken over.
+
     Parameters
     ----------
     recipe
@@ -234,9 +237,14 @@ def tune(
     changes = jobs.changes(
         set, {"data.name": data, "data.horizon": horizon, "data.target": target, "data.label": label}
     )
+    tree = read(recipe)
+    if "train.start" in changes:
+        from seqsci.training.finetune.pretrained import swept
+
+        changes = swept(tree, changes, data)
     resolved, note = resolve("", data=data, recipe=recipe, changes=changes)
     print(f"{note}: {jobs.outline(resolved)}", flush=True)
-    given = [path for path in read(recipe).get("search") or {} if path not in resolved.search]
+    given = [path for path in tree.get("search") or {} if path not in resolved.search]
     if given:
         print(f"not searched, as it is given: {', '.join(given)}", flush=True)
     jobs.require_data(resolved)

@@ -209,6 +209,7 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     prompt: str | None = None,
+    fill: str | None = None,
     context: str | None = None,
     context_size: int | None = None,
     longest: int | None = None,
@@ -231,6 +232,9 @@ def generate(
         Of all draws.
     prompt
         How each sequence begins.
+    fill
+        A protein with gaps in brackets, which are filled: MKV[12]GLA (12 residues), MKV[8-12]GLA, MKV[]GLA (some). For
+        runs of --objective fim.
     context
         Records that are read before: homologs, or molecules of one assay.
     context_size
@@ -246,7 +250,7 @@ def generate(
     from seqsci import speech
 
     wishes: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    wishes |= {"prompt": prompt, "context": context, "context_size": context_size, "longest": longest}
+    wishes |= {"prompt": prompt, "fill": fill, "context": context, "context_size": context_size, "longest": longest}
     jobs.answer(speech.generate(run, count=count, invalid=invalid, output=output, **wishes))
 
 

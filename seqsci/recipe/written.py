@@ -27,7 +27,9 @@ class WrittenData(Data):
     """Records of a simulated set."""
     split: str = "auto"
     """"auto" (the data set's own, else the first of these that fits), "scaffold", "random" or "group" for molecules,
-    "identity", "group" or "record" for proteins, "region" or "record" for DNA."""
+    "identity", "group" or "record" for proteins (for variants of one protein "position": none of test's positions is
+    changed in training; "mutations", "mutations-2": test has more than one, two substitutions), "region"
+    or "record" for DNA."""
     shares: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)
     """Of training, validation and test."""
     split_seed: Count = 0
@@ -39,7 +41,9 @@ class WrittenData(Data):
     every other piece of DNA."""
     strands: Literal["one", "both", "shared"] = "one"
     """DNA: "one" reads what is written; "both" averages what a trained model says of it and of its reverse complement
-    (post-hoc conjoining); "shared" reads both with the same weights, so that the two say the same by construction."""
+    (post-hoc conjoining): all scores are of both, while training, its early stopping and the choice of the best epoch
+    read what is written alone; "shared" reads both with the same weights, so that the two say the same by
+    construction."""
 
 
 @dataclass(frozen=True, kw_only=True)

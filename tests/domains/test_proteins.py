@@ -114,13 +114,80 @@ def test_own_split_wins_and_lacks_are_told() -> None:
         proteins.split(records(texts, split=["train"] * 40), "auto", SHARES, 0)
 
 
-def test_variants_of_one_protein_are_split_one_by_one_and_told() -> None:
-    wild = random_text(np.random.default_rng(0), 60)
-    scan = records([wild[:i] + letter + wild[i + 1 :] for i in range(60) for letter in "AV"])
-    parts = proteins.split(scan, "auto", SHARES, 0)
-    assert Counter(parts.frame["split"])["train"] == 84 and "variants of one protein" in parts.notes[0]
-    with pytest.raises(SeqsciError, match="120 records are 1 unit, the largest of 120, and nothing is left for val"):
-        proteins.split(scan, "identity", SHARES, 0)
+def changed(wild: str, *places: tuple[int, str]) -> str:
+    letters = list(wild)
+    for place, letter in places:
+        letters[place] = letter
+    return "".join(letters)
+
+
+def scan(length: int = 60, doubles: int = 0) -> tuple[str, list[str]]:
+    """A wild type without A and V, itself, all its substitutions by these, and some doubles."""
+    rng = np.random.default_rng(0)
+    wild = "".join(rng.choice(list("CDEFGHIKLMNPQRSTWY"), length))
+    texts = [wild, *(changed(wild, (i, letter)) for i in range(length) for letter in "AV")]
+    for _ in range(doubles):
+        i, j = rng.choice(length, 2, replace=False)
+        texts.append(changed(wild, (int(i), "A"), (int(j), "V")))
+    return wild, texts
+
+
+def places(wild: str, text: str) -> set[int]:
+    return {place for place, (a, b) in enumerate(zip(wild, text, strict=True)) if a != b}
+
+
+def test_single_variants_of_one_protein_are_split_by_position() -> None:
+    wild, texts = scan()
+    parts = proteins.split(records(texts), "auto", SHARES, 0)
+    sides = {name: set() for name in ("train", "val", "test")}
+    for text, split in zip(texts, parts.frame["split"], strict=True):
+        sides[split] |= places(wild, text)
+    assert sum(map(len, sides.values())) == len(set.union(*sides.values())) == 60
+    assert Counter(parts.frame["split"]) == {"train": 85, "val": 18, "test": 18} and "by position" in parts.notes[0]
+    assert parts.frame["split"][0] == "train"
+    with pytest.raises(
+        SeqsciError, match=r"121 records are 1 unit, the largest of 121, and nothing is left for val; .* take position"
+    ):
+        proteins.split(records(texts), "identity", SHARES, 0)
+
+
+def test_a_variant_of_two_parts_is_left_out() -> None:
+    wild, texts = scan(doubles=80)
+    parts = proteins.split(records(texts), "position", SHARES, 1)
+    sides = {"train": set(), "val": set(), "test": set()}
+    for record, split in parts.frame.select("record", "split").iter_rows():
+        sides[split] |= places(wild, texts[record])
+    assert not sides["train"] & sides["test"] and not sides["train"] & sides["val"] and not sides["val"] & sides["test"]
+    left = set(range(len(texts))) - set(parts.frame["record"])
+    assert left and all(len(places(wild, texts[record])) == 2 for record in left)
+    assert any(note.startswith(f"split: {len(left)} variants left out") for note in parts.notes)
+    doubles = proteins.split(records(texts), "auto", SHARES, 1)
+    assert len(doubles.frame) == len(texts) and "data.split position or mutations" in doubles.notes[0]
+
+
+def test_few_substitutions_train_and_more_test() -> None:
+    wild, texts = scan(doubles=30)
+    parts = proteins.split(records(texts), "mutations", SHARES, 0)
+    for text, split in zip(texts, parts.frame["split"], strict=True):
+        assert (split == "test") == (len(places(wild, text)) > 1)
+    assert Counter(parts.frame["split"])["val"] == pytest.approx(121 * SHARES[1] / (SHARES[0] + SHARES[1]), abs=1)
+    assert "1 with 0, 120 with 1, 30 with 2" in parts.notes[0]
+    with pytest.raises(SeqsciError, match=r"by mutations-2, nothing is left for test .* take position or record"):
+        proteins.split(records(texts), "mutations-2", SHARES, 0)
+
+
+def test_a_wild_type_that_is_not_clear_is_asked_for() -> None:
+    letters = "ACDEFGHIKL"
+    texts = [f"MKTWYIA{a}{b}GSE" for a in letters for b in letters]
+    with pytest.raises(SeqsciError, match=r"not clear: at position 8 no residue .* a column mutant"):
+        proteins.split(records(texts), "mutations", SHARES, 0)
+    named = [":".join([f"A8{a}"] * (a != "A") + [f"A9{b}"] * (b != "A")) or "WT" for a in letters for b in letters]
+    parts = proteins.split(records(texts, mutant=named), "mutations", SHARES, 0).frame["split"].to_list()
+    assert Counter(parts)["test"] == 81 and "test" not in parts[:10]
+    with pytest.raises(SeqsciError, match="only 2 positions vary; take mutations"):
+        proteins.split(records(texts, mutant=named), "position", SHARES, 0)
+    with pytest.raises(SeqsciError, match="no variants of one protein by substitution"):
+        proteins.split(records(["MKV", "WWWW"]), "position", SHARES, 0)
 
 
 @pytest.mark.parametrize(
@@ -267,10 +334,15 @@ def test_features_of_different_proteins() -> None:
     assert proteins.features([]).shape[0] == 0
 
 
-def test_features_of_a_landscape_are_one_hot() -> None:
+def test_features_of_a_landscape_are_one_hot_and_of_its_substitutions() -> None:
     found = proteins.features(["MKVLAWDE", "MKVLAWDA", "MKALAWDE"])
-    assert found.tolist() == [[0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]]
-    assert proteins.features(["MKV", "MKV"]).tolist() == [[0], [0]]
+    assert found[:, :4].tolist() == [[0, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]] and found.shape == (3, 49)
+    lost, won, sums = np.split(found[:, 4:], [20, 40], axis=1)
+    assert not lost[0].any() and "ACDEFGHIKLMNPQRSTVWY"[lost[1].argmax()] == "E" and lost[1].sum() == 1
+    assert won[1].argmax() == won[2].argmax() == 0 and won.sum() == 2
+    # BLOSUM62: E-A -1, V-A 0; hydropathy of Kyte and Doolittle: E -3.5, V 4.2, A 1.8.
+    assert np.allclose(sums, [[0] * 5, [1, -1, 5.3, 1, -0.5804], [1, 0, -2.4, 0, -0.2805]], atol=1e-4)
+    assert proteins.features(["MKVU", "MKVA"]).shape == (2, 47) and not proteins.features(["MKV", "MKV"]).any()
 
 
 def test_the_simulated_labels_can_be_learned(demo: Records) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
+from Bio.Align import substitution_matrices
 from Bio.SeqUtils.ProtParamData import kd
 from numpy.typing import NDArray
 
@@ -27,8 +29,10 @@ def features(texts: Sequence[str]) -> NDArray[np.float32]:
     """(R, F) features of proteins.
 
     Variants of one protein (texts of one length that are mostly alike, such as a deep mutational scan) are described
-    by one-hot letters of the positions that vary, which is the standard baseline for such landscapes; which columns
-    there are then depends on `texts`, so all that are to be compared must come in one call. Other proteins have
+    by one-hot letters of the positions that vary, which is the standard baseline for such landscapes, and by what their
+    substitutions are wherever they stand (`_substituted`), which is all that can be told of positions that training
+    has not changed; which columns there are then depends on `texts`, so all that are to be compared must come in one
+    call. Other proteins have
 
         20      share of each amino acid
         1       share of the letters X B U Z O J
@@ -39,7 +43,7 @@ def features(texts: Sequence[str]) -> NDArray[np.float32]:
     """
     codes = _landscape(texts)
     if codes is not None:
-        return _one_hot(codes)
+        return np.concatenate([_one_hot(codes), _substituted(codes)], axis=1)
     return np.array([_described(text) for text in texts], dtype=np.float32).reshape(len(texts), _WIDTH)
 
 
@@ -62,6 +66,30 @@ def _one_hot(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     if not columns:
         return np.zeros((len(codes), 1), dtype=np.float32)
     return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _substituted(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(R, 45) of what stands where most texts have another letter: how many of each amino acid are lost (20) and won
+    (20), substitutions, their sum in BLOSUM62, and what they change in hydropathy, charge and mass / 100 Da."""
+    usual = np.array([np.bincount(column).argmax() for column in codes.T])
+    other, blosum = codes != usual, _blosum()
+    out = np.zeros((len(codes), 2 * len(RESIDUES) + 5), dtype=np.float32)
+    for row, changed in enumerate(other):
+        lost, won = (np.array([_PLACE[chr(code)] for code in some[changed]], int) for some in (usual, codes[row]))
+        for start, some in ((0, lost), (len(RESIDUES), won)):
+            np.add.at(out[row], start + some[some < len(RESIDUES)], 1)
+        told = (_TABLE[won] - _TABLE[lost])[:, [0, 1, 4]].sum(axis=0)
+        out[row, -5:] = [len(lost), blosum[lost, won].sum(), *told]
+    return out
+
+
+@cache
+def _blosum() -> NDArray[np.float64]:
+    """BLOSUM62 in the order of `RESIDUES` and `OTHERS`, 0 of letters that it does not have."""
+    table = substitution_matrices.load("BLOSUM62")  # type: ignore[no-untyped-call]
+    known = set(table.alphabet)
+    letters = RESIDUES + OTHERS
+    return np.array([[table[a, b] if {a, b} <= known else 0.0 for b in letters] for a in letters])
 
 
 _WIDTH = len(RESIDUES) + 1 + len(TRIAD) ** 3 + 5 + 1

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from seqsci.data.records import Parts, Records
 from seqsci.data.words import counted
+from seqsci.domains.proteins.dealt import NAMES, deal
+from seqsci.domains.proteins.landscape import by_mutations, by_position, singles
 from seqsci.domains.proteins.neighbours import SHARE, WORD, clusters
 from seqsci.errors import SeqsciError, nearest
 
-SPLITS = ("auto", "identity", "group", "record")
-NAMES = ("train", "val", "test")
+SPLITS = ("auto", "identity", "group", "record", "position", "mutations", "mutations-2")
 FAR = 0.05
 """A split's share that is further from what was asked for is told."""
 
@@ -25,9 +26,11 @@ def split(records: Records, by: str, shares: tuple[float, float, float], seed: i
 
     Args:
         records: of `load`.
-        by: "auto": as the column `split` says, else "identity"; "identity": relatives stay together, where relatives
+        by: "auto": as the column `split` says, else "identity", but of variants of one protein with one substitution
+            each "position", and of other ones "record"; "identity": relatives stay together, where relatives
             are found by shared stretches (see `neighbours`); "group": members of a family or assay stay together;
-            "record": each by itself, at random. Classes are spread over the parts as evenly as that allows.
+            "record": each by itself, at random; "position", "mutations" (test: more than one) and "mutations-2" (more
+            than two): see `landscape`. Classes are spread over the parts as evenly as that allows.
         shares: of train, val and test, positive with sum 1.
         seed: of the deal.
 
@@ -40,15 +43,25 @@ def split(records: Records, by: str, shares: tuple[float, float, float], seed: i
         raise SeqsciError(f"data.split: shares {shares} are not three positive numbers with sum 1")
     if by == "auto" and "split" in records.frame.columns:
         return _own(records, shares, seed)
-    return {"auto": _auto, "identity": _identity, "group": _group, "record": _record}[by](records, shares, seed)
+    if by.startswith("mutations"):
+        return by_mutations(records, int(by.partition("-")[2] or 1), shares, seed)
+    ways = {"auto": _auto, "identity": _identity, "group": _group, "record": _record, "position": by_position}
+    return ways[by](records, shares, seed)
 
 
-def _auto(records: Records, shares: Sequence[float], seed: int) -> Parts:
-    """By identity, but variants of one protein each by itself."""
+def _auto(records: Records, shares: tuple[float, float, float], seed: int) -> Parts:
+    """By identity, but variants of one protein by position, or each by itself."""
     names, note = _relatives(records)
     if names.max() > 0:
         return _parts(records, names, shares, seed, "identity", note)
-    alone = f"{note}, so all are variants of one protein and are divided record by record: test has relatives in train"
+    if singles(records):
+        parts = by_position(records, shares, seed)
+        one = "all are relatives, with one substitution each"
+        return Parts(frame=parts.frame, notes=(f"split: {one}, and are divided by position", *parts.notes))
+    alone = (
+        f"{note}, so all are variants of one protein and are divided record by record: test has relatives in train; "
+        "data.split position or mutations asks more of a model"
+    )
     return _parts(records, np.arange(len(records)), shares, seed, "record", alone)
 
 
@@ -100,7 +113,7 @@ def _own(records: Records, shares: Sequence[float], seed: int) -> Parts:
     names, _ = clusters([records.text(row) for row in rows])
     both = shares[0] + shares[1]
     how, names = ("identity", names) if names.max() > 0 else ("record", np.arange(len(rows)))
-    dealt = _deal(names, _classes(records)[rows], (shares[0] / both, shares[1] / both), seed)
+    dealt = deal(names, _classes(records)[rows], (shares[0] / both, shares[1] / both), seed)
     if len(set(dealt.tolist())) < 2:
         raise SeqsciError("data.split: train is too small to take a validation part from it; add a split 'val'")
     for row, part in zip(rows, dealt, strict=True):
@@ -118,13 +131,15 @@ def _classes(records: Records) -> NDArray[np.str_]:
 
 
 def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], seed: int, by: str, note: str) -> Parts:
-    dealt = _deal(names, _classes(records), shares, seed)
+    dealt = deal(names, _classes(records), shares, seed)
     counts = np.bincount(dealt, minlength=3)
     if not counts.all():
         empty = NAMES[int(np.argmin(counts))]
         largest = int(np.bincount(names).max())
-        rest = [other for other in SPLITS[1:] if other != by]
+        rest = [other for other in ("identity", "group", "record") if other != by]
         advice = f"take {' or '.join(rest)}, or give more records" if by != "record" else "give more records"
+        if by == "identity" and names.max() == 0:
+            advice = "of variants of one protein take position (test's are unchanged in training), mutations or record"
         are = counted(len(records), "record is", "records are")
         units = f"{are} {counted(int(names.max()) + 1, 'unit')}, the largest of {largest}"
         raise SeqsciError(f"data.split: by {by}, {units}, and nothing is left for {empty}; {advice}{records.skipped}")
@@ -134,48 +149,3 @@ def _parts(records: Records, names: NDArray[np.int64], shares: Sequence[float], 
         said = ", ".join(f"{name} {share:.0%}" for name, share in zip(NAMES, found, strict=True))
         notes.append(f"split: whole units give {said}, not the shares that were asked for")
     return Parts.whole(records, [NAMES[part] for part in dealt], tuple(notes))
-
-
-def _deal(names: NDArray[np.int64], classes: NDArray[np.str_], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """(R,) part of each record: units go whole, the large ones to the first part, the others where most is missing.
-
-    A unit counts for the class that most of its members have, and each part gets its share of every class that has
-    a unit for it; the other classes are dealt as one.
-    """
-    share = np.array(shares)
-    order = np.argsort(names, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(names[order])) + 1)
-    usual = [Counter(classes[rows].tolist()).most_common(1)[0][0] for rows in members]
-    often = Counter(usual)
-    labels = [label if often[label] >= len(share) else "" for label in usual]
-    totals: Counter[str] = Counter()
-    for rows, label in zip(members, labels, strict=True):
-        totals[label] += len(rows)
-    filled = {label: np.zeros(len(share)) for label in totals}
-    everything = np.zeros(len(share))
-    parts = np.zeros(len(members), dtype=np.int64)
-    drawn = np.random.default_rng(seed).permutation(len(members)).tolist()
-    # A unit that no small part could hold goes to the first one before the rest fills it.
-    large = {unit for unit in drawn if len(members[unit]) > 2 * share.min() * totals[labels[unit]]}
-    for unit in sorted(drawn, key=lambda unit: unit not in large):
-        label, size = labels[unit], len(members[unit])
-        missing = share - filled[label] / totals[label]
-        # Among parts that lack as much of a class, the one that lacks most of all classes.
-        whole = share - everything / len(names)
-        parts[unit] = 0 if unit in large and missing[0] > 0 else int(np.argmax(missing + whole))
-        filled[label][parts[unit]] += size
-        everything[parts[unit]] += size
-    _fill_empty(parts, [len(rows) for rows in members], len(share))
-    out = np.zeros(len(names), dtype=np.int64)
-    for part, rows in zip(parts, members, strict=True):
-        out[rows] = part
-    return out
-
-
-def _fill_empty(parts: NDArray[np.int64], sizes: Sequence[int], count: int) -> None:
-    """Gives a part that has nothing the smallest unit of the part with most units, where that has several."""
-    for part in range(count):
-        units = np.bincount(parts, minlength=count)
-        if units[part] == 0 and units.max() > 1:
-            rich = np.flatnonzero(parts == np.argmax(units))
-            parts[min(rich.tolist(), key=lambda unit: sizes[unit])] = part

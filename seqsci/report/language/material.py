@@ -17,7 +17,7 @@ from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure, whole_
 from seqsci.report.tables import damage_told, table_path
 from seqsci.runs import Run
 
-NAMES = {"score": "scores", "embed": "embeddings", "generate": "generated"}
+NAMES = {"score": "scores", "embed": "embeddings", "generate": "generated", "fill": "filled"}
 SIDES = {"generated": (BLUE, "generated"), "training": (RIVALS[0], "training")}
 
 Floats = NDArray[np.float64]

@@ -152,7 +152,19 @@ def _draw_measured(material: Material) -> Figure | None:
     scored = material.summary["scored"]
     x = material.table[scored].to_numpy()
     y = material.table[found["column"]].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return draw_scatter(x, y, found, f"{scored}, nats", found["column"])
+    if "apart" not in found:
+        return draw_scatter(x, y, found, f"{scored}, nats", found["column"])
+    kind = material.table["kind"] == "substitution"
+    sides = {"substitutions": kind.to_numpy(), "insertions and deletions": (~kind).to_numpy()}
+    figure, (axes,) = new_figure(6, 4.6)
+    for (name, own), colour in zip(sides.items(), (BLUE, RIVALS[0]), strict=True):
+        told = found["apart"][name]
+        label = name if told["value"] is None else f"{name}: Spearman {told['value']:.3f}, {told['n']:,} pairs"
+        axes.plot(x[own], y[own], "o", ms=4 if len(x) < 2000 else 2, color=colour, alpha=0.5, mew=0, label=label)
+    legend_above(axes, 1)
+    axes.set_xlabel(f"{scored}, nats", parse_math=False)
+    axes.set_ylabel(found["column"], parse_math=False)
+    return figure
 
 
 PICTURES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,34 @@ def starting(
         "data.context": recipe.data.context,
         "train.start": str(run.folder.resolve()),
     }
+
+
+def swept(recipe: Mapping[str, Any], changes: Mapping[str, Any], data: Any = None) -> dict[str, Any]:
+    """The changes of a sweep over fine-tuning, with what is taken over where `train.start` names a pretrained run.
+
+    What the recipe searches and the weights do not depend on, `model.dropout`, goes on being searched.
+
+    Args:
+        recipe: its tree, with `task`, `model` and perhaps `search`.
+        changes: dotted path -> value; what is given here is stronger than what is taken over.
+        data: as of `starting`; the recipe's own where it is not given.
+
+    Raises:
+        SeqsciError: see `starting`, or the recipe is of another model than the run.
+    """
+    start = changes.get("train.start")
+    if recipe.get("task") != "finetune" or not start:
+        return dict(changes)
+    name = recipe["model"]["name"]
+    own = starting(start, recipe["data"]["name"] if data is None else data)
+    if own["model.name"] != name:
+        raise SeqsciError(
+            f"train.start: {start} is of the model {own['model.name']}, and the recipe of {name}; take one of that "
+            f"model, such as finetune/{own['model.name']}"
+        )
+    free = {"model.dropout"} & {*(recipe.get("search") or {}), *(changes.get("search") or {})}
+    taken = {path: value for path, value in own.items() if path not in free}
+    return {**taken, **changes, "train.start": own["train.start"]}
 
 
 def require_start(start: str, kind: str, data: str) -> None:

@@ -95,7 +95,7 @@ def generate(
     return Told(
         table=table,
         summary=_summary(speaker, table, found, asked, before, notes),
-        texts=_texts(speaker, table),
+        texts=as_files(speaker, table),
         pictures=found.pictures,
     )
 
@@ -134,7 +134,7 @@ def _table(speaker: Speaker, drawn: list[Drawn]) -> pl.DataFrame:
     )
 
 
-def _texts(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
+def as_files(speaker: Speaker, table: pl.DataFrame) -> dict[str, str]:
     """The sequences as other programs read them: of molecules the valid ones, of others those that have letters."""
     pairs = table.select("id", "sequence").rows()
     if speaker.kind == "molecules":

@@ -131,6 +131,14 @@ def sample(
     return found
 
 
+def draw(sampling: Sampling, logits: Tensor, uniform: Floats) -> NDArray[np.int64]:
+    """(B, V) logits, -inf where a token is not allowed, and (B,) uniform numbers -> (B,) tokens, by the place of the
+    number among the summed shares."""
+    sums = sampling.shares(logits).cpu().numpy().cumsum(-1)
+    chosen: NDArray[np.int64] = (sums <= (uniform * sums[:, -1])[:, None]).sum(-1)
+    return chosen
+
+
 class _Batch:
     """Rows that are drawn together; those that have ended leave, so that a long one costs the others nothing."""
 
@@ -198,11 +206,8 @@ class _Batch:
         return last_logits(self.speaker, batch.to(device))
 
     def _draw(self, sampling: Sampling, logits: Tensor, uniform: Floats) -> NDArray[np.int64]:
-        """(B,) tokens, by the place of a uniform number among the summed shares."""
-        shares = sampling.shares(logits.masked_fill(self.barred, -torch.inf)).cpu().numpy()
-        sums = shares.cumsum(-1)
-        chosen: NDArray[np.int64] = (sums <= (uniform * sums[:, -1])[:, None]).sum(-1)
-        return chosen
+        """(B,) tokens that are not barred."""
+        return draw(sampling, logits.masked_fill(self.barred, -torch.inf), uniform)
 
     def _leave(self, stay: NDArray[np.bool_]) -> None:
         self.live = self.live[stay]

@@ -91,9 +91,16 @@ def seen_note(splits: pl.Series | None) -> list[str]:
         return []
     counts = dict(splits.fill_null("left out").value_counts().iter_rows())
     told = ", ".join(f"{split} {n:,}" for split, n in sorted(counts.items(), key=lambda pair: order(pair[0])))
-    return [
+    found = [
         f"these are the run's own records, and it was trained on those of train; the column split says which: {told}"
     ]
+    if any("," in split for split in counts):
+        found.append(
+            "a record whose regions are in several splits is read as one, and its score mixes them; "
+            "predictions.parquet of the run holds the rows of test alone, and a file with that region can be scored by "
+            "itself"
+        )
+    return found
 
 
 def order(split: str) -> tuple[int, str]:

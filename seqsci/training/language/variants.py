@@ -271,9 +271,9 @@ def _summary(
     records: Records,
     seed: int,
 ) -> dict[str, Any]:
-    found = measurement(table, measured, "log_ratio", seed)
-    facts = {**named(data, speaker.run.folder.name), "records": len(records), "simulated": records.simulated}
     alike, indels = table.filter(kind="substitution"), table.filter(pl.col("kind") != "substitution")
+    found, agreed = _measured(table, alike, indels, measured, seed)
+    facts = {**named(data, speaker.run.folder.name), "records": len(records), "simulated": records.simulated}
     rows = [
         [what, row["record"], row["name"], f"{row['log_ratio']:+,.3f}"]
         for what, part in [*_ends_of(alike, "substitution"), *_ends_of(indels, "insertion or deletion")]
@@ -287,7 +287,7 @@ def _summary(
         title=f"{counted(len(table), 'variant')} of {counted(table['record'].n_unique(), 'record')}{simulated(facts)}",
         columns=["", "record", "variant", "log_ratio"],
         rows=rows,
-        sentences=[*_below(alike, "substitution"), *_below(indels, "insertions and deletion"), *agreement(found)],
+        sentences=[*_below(alike, "substitution"), *_below(indels, "insertions and deletion"), *agreed],
         measure=CAUSAL if speaker.causal else MASKED,
         scored="log_ratio",
         data={**facts, "variants": named(variants, "")["name"]},
@@ -295,6 +295,24 @@ def _summary(
         measured=found,
         notes=[*records.notes, *told.notes, *notes],
     )
+
+
+def _measured(
+    table: pl.DataFrame, alike: pl.DataFrame, indels: pl.DataFrame, column: str | None, seed: int
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The correlation with a measured column, and sentences on it.
+
+    Where there are variants of both kinds, whose scores cannot be compared, it is that of the substitutions, and
+    `apart` holds it for each kind.
+    """
+    found = measurement(alike if len(alike) else table, column, "log_ratio", seed)
+    if found is None or alike.is_empty() or indels.is_empty():
+        return found, agreement(found)
+    other = measurement(indels, column, "log_ratio", seed)
+    assert other is not None
+    apart = {"substitutions": found, "insertions and deletions": other}
+    told = [f"{kind}: {sentence}" for kind, own in apart.items() for sentence in agreement(own)]
+    return {**found, "apart": apart}, told
 
 
 def _ends_of(table: pl.DataFrame, what: str) -> list[tuple[str, pl.DataFrame]]:
