@@ -4,8 +4,8 @@ Nangia and Bowman's, 2018, arXiv 1804.06028).
     [MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ]   ->   5
 
 A node is an operator with probability 1/4 and else a digit; at the greatest depth all are digits. An operator (MIN,
-MAX, MED, SM, equally likely) has 2 to `arguments` arguments; MED is the median rounded down, SM the sum modulo 10. Trees
-are drawn until their length fits. As in the published code, whose bounds are exclusive; here they are included.
+MAX, MED, SM, equally likely) has 2 to `arguments` arguments; MED is the median rounded down, SM the sum modulo 10.
+Trees are drawn until their length fits. As in the published code, whose bounds are exclusive; here they are included.
 
 Lengths are drawn level by level for many trees at once, and only those that fit are written out.
 
@@ -31,7 +31,7 @@ SHARE = 0.25
 """Of the nodes above the greatest depth that are operators."""
 DRAWN = 512
 """Trees whose lengths are drawn at once."""
-TRIES = 4000
+TRIES = 400
 """Times so many trees are drawn without one that fits before the bounds are refused."""
 _REDUCED: tuple[Callable[[Sequence[int]], int], ...] = (
     min,

@@ -123,7 +123,8 @@ def _walks(draw: np.random.Generator, size: int, length: float) -> Points:
     thin = paths[:, ::2]
     along = 2 * STEP * np.abs(np.subtract.outer(np.arange(thin.shape[1]), np.arange(thin.shape[1])))
     back = (_squared(thin, thin) < CLEAR**2) & (along > 2 * CLEAR)
-    return paths[~back.any((1, 2))]
+    kept: Points = paths[~back.any((1, 2))]
+    return kept
 
 
 def _clear(a: Points, b: Points) -> NDArray[np.bool_]:
@@ -135,12 +136,14 @@ def _clear(a: Points, b: Points) -> NDArray[np.bool_]:
 def _squared(a: Points, b: Points) -> Points:
     """(N, P, Q) squared distances of all points of two curves."""
     down, right = (a[:, :, None, axis] - b[:, None, :, axis] for axis in (0, 1))
-    return down * down + right * right
+    squared: Points = down * down + right * right
+    return squared
 
 
 def _apart(dots: Points) -> Points:
     """(N,) distances of pairs of dots (N, 2, 2)."""
-    return np.hypot(*(dots[:, 0] - dots[:, 1]).T)
+    apart: Points = np.hypot(*(dots[:, 0] - dots[:, 1]).T)
+    return apart
 
 
 def _drawn(draw: np.random.Generator, curves: list[Points], dots: Points, size: int) -> NDArray[np.uint8]:

@@ -18,8 +18,8 @@ NONE, CHANCE = "–", "°"
 SCORED = pl.col("score").is_not_null()
 SCORES = (
     f"accuracy on test rows, for far-cause the mean squared error (less is better). {CHANCE} at chance: the 95 % "
-    f"interval (bootstrap over the test rows) holds what who has seen nothing reaches, or is worse. One seed: another training "
-    f"would differ by more than the interval"
+    f"interval (bootstrap over the test rows) holds what who has seen nothing reaches, or is worse. One seed: "
+    f"another training would differ by more than the interval"
 )
 
 
@@ -48,6 +48,7 @@ def build_report(folder: Path) -> Path:
         costs=cost_rows(material),
         published=published,
         legend=SCORES,
+        recipe=None,
     )
 
 
@@ -136,7 +137,9 @@ def _beaten(own: pl.DataFrame, task: dict[str, Any]) -> str:
 
 def _score(material: Material, task: str, model: str) -> str:
     found = material.table.filter(task=task, method=model, encoder=True).to_dicts()
-    if not found or found[0]["score"] is None:
+    if not found:
+        return "not run"
+    if found[0]["score"] is None:
         return NONE
     return fixed_text(found[0]["score"], 3) + (f" {CHANCE}" if found[0]["at_chance"] else "")
 

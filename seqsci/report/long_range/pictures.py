@@ -74,7 +74,7 @@ def _draw_learning(material: Material) -> Figure:
             curve = material.cells.get((name, model), {}).get("curve") or []
             if curve:
                 steps, scores = [c["step"] for c in curve], array([c["val_score"] for c in curve])
-                (handles[model],) = axes.plot(steps, scores, "o", ms=2.5, lw=1.6, **_style(place), label=model)
+                (handles[model],) = axes.plot(steps, scores, marker="o", ms=2.5, lw=1.6, **_style(place), label=model)
         axes.axhline(task["chance"], color=INK, ls="--", lw=1)
         axes.set(xlabel="step", ylabel="mean squared error" if task["measure"] == "mse" else "accuracy")
         axes.set_ylim(0, None if task["measure"] == "mse" else 1.02)

@@ -1,9 +1,9 @@
 """Rows of the Long Range Arena as they were published: beside ours as text, never among them.
 
 Tay et al. 2020, "Long Range Arena: A Benchmark for Efficient Transformers" (arXiv 2011.04006), table 1, accuracy in
-percent; no model of it was above chance on Path-X. S4: Gu et al. 2022 (arXiv 2111.00396, third version, with the settings
-of Gu et al. 2022, arXiv 2206.12037). Checked against the table in github.com/google-research/long-range-arena as of
-November 2020.
+percent; no model of it was above chance on Path-X. S4: Gu et al. 2022 (arXiv 2111.00396, third version, with the
+settings of Gu et al. 2022, arXiv 2206.12037). The rows of Tay et al. also stand in their repository's list of results,
+github.com/google-research/long-range-arena, of November 2020.
 """
 
 from __future__ import annotations

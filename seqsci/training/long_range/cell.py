@@ -92,7 +92,7 @@ def _trained(
         network.train()
         loss = _loss(task, network(rows), rows.target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimizer.step()
         schedule.step()

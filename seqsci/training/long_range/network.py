@@ -21,8 +21,8 @@ class LongRangeNetwork(nn.Module):
     """What reads a task's rows.
 
     A class of a row is told from the mean and the largest of its states; of a pair, as in the Long Range Arena, from
-    those u and v of both, their product and their difference; an answer from the state at its place; a forecast from the
-    last state, or, of an encoder that changes the length, from the mean of all. An encoder that takes no positions
+    those u and v of both, their product and their difference; an answer from the state at its place; a forecast from
+    the last state, or, of an encoder that changes the length, from the mean of all. An encoder that takes no positions
     gets the fixed position code of Vaswani et al. (2017).
 
     Args:

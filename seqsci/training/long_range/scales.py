@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from seqsci import registry
@@ -27,11 +27,11 @@ class Scale:
     steps: Mapping[str, int]
     """Task -> steps of training."""
     batch: int = 32
-    validated: int = 10
+    validated: int = 6
     """Times that the validation rows are looked at."""
-    val: int = 256
+    val: int = 200
     test: int = 1000
-    learnt: int = 4000
+    learnt: int = 2000
     """Rows that the cheap methods learn from."""
     budget: int
     """Parameters of an encoder; the nearest width is taken."""
@@ -52,7 +52,7 @@ SCALES = {
             "pathfinder": {"size": 16},
             "far-cause": {"length": 64, "distance": 48, "horizon": 8},
         },
-        steps={**dict.fromkeys((*TASKS, *FILES), 300)},
+        steps={**dict.fromkeys((*TASKS, *FILES), 150), "recall": 300, "copying": 200, "far-cause": 300},
         budget=40_000,
         segment=16,
     ),
@@ -66,7 +66,7 @@ SCALES = {
             "pathfinder": {"size": 32},
             "far-cause": {"length": 1024, "distance": 768, "horizon": 8},
         },
-        steps={**dict.fromkeys((*TASKS, *FILES), 5000)},
+        steps=dict.fromkeys((*TASKS, *FILES), 5000),
         test=2000,
         val=500,
         budget=600_000,
@@ -137,12 +137,16 @@ def full_name(model: str) -> str:
     """
     name, slash, inner = model.partition("/")
     settings: Any = registry.settings(name)
-    around = settings.__dataclass_fields__.get("encoder")
-    if around is None:
+    if not _around(settings):
         if slash:
             raise SeqsciError(f"model: '{name}' is put around no other encoder; say '{name}'")
         return name
     inner = inner or settings().encoder.name
-    if hasattr(registry.settings(inner), "encoder") or "encoder" in registry.settings(inner).__dataclass_fields__:
+    if _around(registry.settings(inner)):
         raise SeqsciError(f"model: '{model}': '{inner}' is itself put around an encoder; name one of the others")
     return f"{name}/{inner}"
+
+
+def _around(settings: Any) -> bool:
+    """Whether the settings are of something that is put around an encoder."""
+    return any(field.name == "encoder" for field in fields(settings))

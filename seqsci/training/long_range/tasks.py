@@ -23,7 +23,7 @@ VALUES = 8
 
 @dataclass(frozen=True)
 class Rows:
-    """`inputs` (B, L) int64 tokens, (B, L) uint8 pixels or (B, L) float32 values; `mask` (B, L) True where a step is real;
+    """`inputs` (B, L) int64 tokens, uint8 pixels or float32 values; `mask` (B, L) True where a step is real;
     `target` (B,) or (B, A) int64 classes, or (B, H) float32. `beside`: the second text of a pair and its mask."""
 
     inputs: Tensor
@@ -170,7 +170,7 @@ def _listops(scale: Scale, seed: int) -> LongTask:
             depth=sizes["depth"],
             arguments=sizes["arguments"],
         )
-        return Rows(*map(torch.from_numpy, (found.tokens, found.mask, found.answers)))
+        return Rows(torch.from_numpy(found.tokens), torch.from_numpy(found.mask), torch.from_numpy(found.answers))
 
     return LongTask(
         name="listops",
