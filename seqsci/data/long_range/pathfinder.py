@@ -155,7 +155,8 @@ def _drawn(draw: np.random.Generator, curves: list[Points], dots: Points, size: 
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1).reshape(-1, 1, 2)
 
     def shade(points: Points, radius: float) -> NDArray[np.float64]:
-        return np.clip(radius + 0.5 - np.sqrt(((grid - points) ** 2).sum(-1).min(1)), 0, 1)
+        far: NDArray[np.float64] = np.sqrt(((grid - points) ** 2).sum(-1).min(1))
+        return np.clip(radius + 0.5 - far, 0, 1)
 
     grey = np.maximum(INK * shade(np.concatenate(dashes), 0.5), DOT * shade(dots, 1.0))
     return np.rint(grey).astype(np.uint8).reshape(size, size)

@@ -18,8 +18,9 @@ NONE, CHANCE = "–", "°"
 SCORED = pl.col("score").is_not_null()
 SCORES = (
     f"accuracy on test rows, for far-cause the mean squared error (less is better). {CHANCE} at chance: the 95 % "
-    f"interval (bootstrap over the test rows) holds what who has seen nothing reaches, or is worse. One seed: "
-    f"another training would differ by more than the interval"
+    f"interval (bootstrap over the test rows) holds what is reached without a look at the row (chance, or the "
+    f"commonest answer where that is more often right), or is worse. One seed: another training would differ by more "
+    f"than the interval"
 )
 
 

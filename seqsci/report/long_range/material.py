@@ -54,7 +54,9 @@ class Material:
             name: cell for name in ORDER for cell in cells if cell["task"] == name and cell["model"] == ""
         }
         """Task -> what is asked, chance, and the cheap methods."""
-        self.cells = {(cell["task"], cell["model"]): cell for cell in cells if cell["model"]}
+        encoders = [cell for cell in cells if cell["model"]]
+        encoders.sort(key=lambda cell: ORDER.index(cell["task"]))
+        self.cells = {(cell["task"], cell["model"]): cell for cell in encoders}
         self.models = sorted({model for _, model in self.cells})
         if not self.tasks:
             raise SeqsciError(
@@ -69,7 +71,8 @@ class Material:
             for model in self.models:
                 cell = self.cells.get((name, model))
                 if cell is not None:
-                    own = {"method": model, "encoder": True, "steps": cell["steps_done"], "at_chance": at_chance(cell)}
+                    own = {"method": model, "encoder": True, "steps": cell["steps_done"]}
+                    own["at_chance"] = at_chance(cell, unseeing(task))
                     rows.append({**{key: cell.get(key) for key in COLUMNS}, **own})
             for method, score in task["beside"].items():
                 own = {"method": method, "encoder": False, "score": score, "steps": None}
@@ -82,14 +85,19 @@ class Material:
         return all(task["sha256"] is None for task in self.tasks.values())
 
 
-def at_chance(cell: Mapping[str, Any]) -> bool | None:
-    """Whether the interval of a score holds chance, or what is worse; None without a score."""
+def unseeing(task: Mapping[str, Any]) -> float:
+    """What is reached without a look at the row: chance, or the commonest answer where that is more often right."""
+    return float(max(task["chance"], task["beside"].get("commonest answer", 0.0)))
+
+
+def at_chance(cell: Mapping[str, Any], level: float) -> bool | None:
+    """Whether the interval of a score holds what is reached without a look, or is worse; None without a score."""
     if cell.get("score") is None:
         return None
     if cell["low"] is None:  # too few test rows for an interval
-        better: bool = cell["score"] < cell["chance"] if cell["measure"] == "mse" else cell["score"] > cell["chance"]
+        better: bool = cell["score"] < level if cell["measure"] == "mse" else cell["score"] > level
         return not better
-    return bool(cell["high"] >= cell["chance"] if cell["measure"] == "mse" else cell["low"] <= cell["chance"])
+    return bool(cell["high"] >= level if cell["measure"] == "mse" else cell["low"] <= level)
 
 
 def _read(path: Path) -> dict[str, Any]:

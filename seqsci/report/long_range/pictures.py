@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqsci.data.long_range import pathfinder
-from seqsci.report.drawing import BLUE, INK, RIVALS, SKY, array, new_figure
+from seqsci.report.drawing import BLUE, INK, RIVALS, SKY, array, new_figure, whole_ticks
 from seqsci.report.long_range.material import Material
 
 COLOURS = (BLUE, *RIVALS, SKY, "#888888", INK)
@@ -49,7 +49,7 @@ def _draw_scores(material: Material) -> Figure:
                 axes.barh(row, cell["score"], color=_style(row)["color"], height=0.62)
                 axes.plot(ends, [row, row], color=INK, lw=1.4)
             else:
-                axes.annotate(" –", (0, row), va="center")
+                axes.annotate(" –" if cell else " not run", (0, row), va="center", fontsize=8)
         axes.axvline(task["chance"], color=INK, ls="--", lw=1.2, label="chance")
         method, score = sorted(task["beside"].items(), key=lambda pair: pair[1], reverse=not less)[0]
         axes.axvline(score, color="#888888", ls=":", lw=1.6, label=method)
@@ -59,7 +59,7 @@ def _draw_scores(material: Material) -> Figure:
         axes.set_yticklabels(models, parse_math=False)
         axes.set_xlabel("mean squared error, less is better" if less else "accuracy")
         axes.set_title(name, fontsize=10, loc="left")
-        axes.invert_yaxis()
+        axes.set_ylim(len(models) - 0.5, -0.5)
         axes.grid(False, axis="y")
         axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.24), ncols=2)
     return figure
@@ -79,6 +79,8 @@ def _draw_learning(material: Material) -> Figure:
         axes.set(xlabel="step", ylabel="mean squared error" if task["measure"] == "mse" else "accuracy")
         axes.set_ylim(0, None if task["measure"] == "mse" else 1.02)
         axes.set_title(name, fontsize=10, loc="left")
+        whole_ticks(axes.xaxis)
+    handles = {model: handles[model] for model in material.models if model in handles}
     if handles:
         figure.legend(
             list(handles.values()), list(handles), loc="outside lower left", ncols=6, frameon=False, fontsize=9
