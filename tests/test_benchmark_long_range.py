@@ -124,6 +124,9 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
     assert "| fcn | " in found.markdown() and "not run" in found.markdown()
     with pytest.raises(SeqsciError, match=r"was made with steps 2, and 3 is asked for now; name another folder"):
         run("fcn t2", "passkey", tmp_path, steps=3)
+    first.write_bytes(before.replace(b'"steps_done": 2', b'"steps_done": 7'))
+    with pytest.raises(SeqsciError, match="of other sizes or steps"):
+        run("fcn t2", "passkey", tmp_path)
     first.write_text("{")
     with pytest.raises(SeqsciError, match=r"fcn\.json: damaged; remove it"):
         run("fcn t2", "passkey", tmp_path)

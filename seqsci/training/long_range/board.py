@@ -52,6 +52,7 @@ class Board:
             for model in self.plan.models:
                 path = self.place(name, model)
                 if path.is_file():
+                    self._require_task(path, task)
                     continue
                 told = _Told(clock, f"{name}, {model}", self.plan.steps_of(name), tell)
                 cell = run_cell(task, model, self.plan.scale, self.plan.steps_of(name), self.plan.seed, told.step)
@@ -93,6 +94,15 @@ class Board:
                     f"{path}: was made with {key} {_said(cell.get(key))}, and {_said(value)} is asked for now; name "
                     f"another folder with --out, or take the same {key}"
                 )
+
+    def _require_task(self, path: Path, task: LongTask) -> None:
+        """Refuse a cell of another version of seqsci, whose scale was another."""
+        cell, own = read_cell(path), self._facts(task)
+        if any(cell.get(key) != own[key] for key in ("steps_done", "what", "length")):
+            raise SeqsciError(
+                f"{path}: was made with a scale '{self.plan.scale.name}' of other sizes or steps; name another folder "
+                f"with --out"
+            )
 
     def _facts(self, task: LongTask) -> dict[str, Any]:
         return {
