@@ -57,7 +57,8 @@ def benchmark_long_range(
         models: names of `seqsci models`, "hmt/transformer" for HMT around another encoder; all by default.
         tasks: passkey, recall, copying, listops, pathfinder, far-cause, text, retrieval; by default all that are
             simulated, and those whose file is given.
-        scale: small (minutes on a laptop) or published (the lengths of the Long Range Arena; many hours).
+        scale: small (minutes on a laptop) or published (the lengths of the Long Range Arena: days of CPU, as
+            no GPU is used).
         steps: of each training, in place of the scale's.
         seed: of the tasks and the weights.
         text: a table with the columns text, label and perhaps split, for byte-level classification.

@@ -17,7 +17,7 @@ app.command(benchmark_app)
 @benchmark_app.command(name="long-range")
 def long_range(
     *,
-    model: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    model: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     tasks: str | None = None,
     scale: Literal["small", "published"] = "small",
     steps: int | None = None,
@@ -36,8 +36,8 @@ def long_range(
         With commas between: passkey, recall, copying, listops, pathfinder, far-cause, text, retrieval. By default those
         that are simulated, and those whose file is given.
     scale
-        small: sequences of 59 to 256 steps, minutes on a laptop. published: the lengths of the Long Range Arena, many
-        hours.
+        small: sequences of 50 to 256 steps, minutes on a laptop. published: the lengths of the Long Range Arena, days
+        of CPU time (no GPU is used).
     steps
         Of each training, in place of the scale's.
     seed
