@@ -4,9 +4,9 @@ After Linsley et al. (2018, arXiv 1805.08315) and the Pathfinder task of the Lon
 2011.04006), but drawn anew: these are not the published images, and scores on them are not scores on the Arena.
 
 Every image has two long curves and shorter ones between, all dashed. The dots stand at both ends of one long curve, or
-at one end of each. What else an image shows does not depend on which, so that nothing but following the dashes tells:
-the same number of curves and dots is drawn either way, and only such curves are taken whose ends lie about as far
-apart as those of the two dots that stand on different ones.
+at one end of each. The same number of curves and dots is drawn either way, and only such curves are taken whose ends
+lie about as far apart as those of the two dots that stand on different ones. What little is left: where the dots stand
+depends a little on the label, so that a logistic regression of the pixels (S = 16, 2000 images) is right in .55.
 
 R images, S pixels a side.
 """
