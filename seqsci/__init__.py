@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqsci.api import Result, classify, forecast, open_run, tune
+    from seqsci.benchmark import Benchmark, benchmark_long_range
     from seqsci.errors import SeqsciError
     from seqsci.estimators import Classifier, Forecaster
     from seqsci.language import finetune, import_published, pretrain
@@ -22,9 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "Answer": "seqsci.speech",
+    "Benchmark": "seqsci.benchmark",
     "Classifier": "seqsci.estimators",
     "Forecaster": "seqsci.estimators",
     "Result": "seqsci.api",
+    "benchmark_long_range": "seqsci.benchmark",
     "classify": "seqsci.api",
     "finetune": "seqsci.language",
     "embed": "seqsci.speech",
@@ -40,10 +43,12 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "Benchmark",
     "Classifier",
     "Forecaster",
     "Result",
     "SeqsciError",
+    "benchmark_long_range",
     "classify",
     "embed",
     "finetune",

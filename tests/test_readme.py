@@ -83,6 +83,13 @@ def test_the_language_commands(tmp_path, tiny):
         assert verb in verbs
 
 
+def test_the_long_range_command(tmp_path):
+    (line,) = [words for words in map(shlex.split, "".join(blocks("sh")).splitlines()) if words[1:2] == ["benchmark"]]
+    printed = run([sys.executable, "-m", "seqsci", *line[1:], "--steps", "2"], tmp_path)
+    assert "simulated data" in printed and "| transformer |" in printed and "report: " in printed
+    assert (tmp_path / "runs" / "benchmark-long-range-small-steps2-seed0" / "report.html").is_file()
+
+
 def test_the_python_example(tmp_path):
     (example,) = blocks("python")
     assert "method" in run([sys.executable, "-c", example], tmp_path)

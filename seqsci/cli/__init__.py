@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from cyclopts import CycloptsError
 
+from seqsci.cli import benchmarks as _benchmarks  # noqa: F401 # it adds its verbs to the app
 from seqsci.cli import written as _written  # noqa: F401 # it adds its verbs to the app
 from seqsci.cli.verbs import app
 from seqsci.errors import SeqsciError

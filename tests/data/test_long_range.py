@@ -4,8 +4,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from seqsci.data.long_range import ANNOUNCE, ASK, FIRST, associative_recall, copying, passkey
+from seqsci.data.long_range import (
+    ANNOUNCE,
+    ASK,
+    FIRST,
+    associative_recall,
+    copying,
+    far_cause,
+    listops,
+    passkey,
+    pathfinder,
+)
 from seqsci.errors import SeqsciError
 
 
@@ -46,6 +60,9 @@ def test_seeds():
         lambda seed: passkey(seed, 9, segments=3, length=12),
         lambda seed: associative_recall(seed, 9, pairs=3, length=12),
         lambda seed: copying(seed, 9),
+        lambda seed: (listops(seed, 9, least=20, most=20).tokens,),
+        lambda seed: (pathfinder(seed, 3, size=12).pixels,),
+        lambda seed: (far_cause(seed, 9).context,),
     )
     for make in makes:
         assert (make(1)[0] == make(1)[0]).all() and (make(1)[0] != make(2)[0]).any()
@@ -56,3 +73,122 @@ def test_no_room():
         passkey(0, 1, segments=1, length=12)
     with pytest.raises(SeqsciError, match="9 pairs of 8 keys"):
         associative_recall(0, 1, pairs=9, length=12)
+
+
+def worked_out(text: str) -> tuple[int, int, int]:
+    """By a stack, from the text alone: what a list comes to, its depth, and the most arguments of an operator."""
+    stack: list[list] = [["", []]]
+    deepest = most = 0
+    for word in text.split():
+        if word.startswith("["):
+            stack.append([word[1:], []])
+            deepest = max(deepest, len(stack))
+        elif word == "]":
+            name, values = stack.pop()
+            ordered, count = sorted(values), len(values)
+            middle = (ordered[(count - 1) // 2] + ordered[count // 2]) // 2
+            stack[-1][1].append({"MIN": ordered[0], "MAX": ordered[-1], "MED": middle, "SM": sum(values) % 10}[name])
+            most = max(most, count)
+        else:
+            stack[-1][1].append(int(word))
+    ((_, (answer,)),) = stack
+    return answer, deepest, most
+
+
+@given(st.integers(0, 2**31), st.integers(5, 8), st.integers(4, 10), st.integers(4, 20))
+@settings(max_examples=30, deadline=None)
+def test_listops_come_to_what_a_stack_makes_of_them(seed: int, depth: int, arguments: int, least: int):
+    made = listops(seed, 20, least=least, most=least + 40, depth=depth, arguments=arguments)
+    assert (made.mask.sum(1) >= least).all() and (made.mask.sum(1) <= least + 40).all()
+    assert (made.tokens[~made.mask] == 0).all() and (made.mask[:, :-1] >= made.mask[:, 1:]).all()
+    for row in range(20):
+        answer, deepest, most = worked_out(made.spelled(row))
+        assert answer == made.answers[row] and deepest <= depth and 2 <= most <= arguments
+
+
+def test_listops_of_the_published_lengths():
+    made = listops(1, 400)
+    lengths, shares = made.mask.sum(1), np.bincount(made.answers, minlength=10) / 400
+    assert lengths.min() >= 500 and lengths.max() <= 2000 and lengths.std() > 200
+    # MIN and MAX at the root make 0 and 9 the commonest answers; each digit is one.
+    assert shares.min() > 0.02 and shares.max() < 0.25 and set(np.argsort(shares)[-2:]) == {0, 9}
+    kinds = np.bincount(made.tokens[made.mask], minlength=15)
+    assert kinds[10:14].sum() == kinds[14]
+    assert np.allclose(kinds[10:14] / kinds[14], 0.25, atol=0.01) and np.allclose(
+        kinds[:10] / kinds[:10].sum(), 0.1, atol=0.01
+    )
+    assert max(worked_out(made.spelled(row))[1] for row in range(100)) == 10
+
+
+def test_listops_that_cannot_be():
+    with pytest.raises(SeqsciError, match="at least 2 arguments"):
+        listops(0, 1, arguments=1)
+    with pytest.raises(SeqsciError, match="none has 500 to 2000 tokens"):
+        listops(0, 1, depth=2)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return pathfinder(3, 900, size=16)
+
+
+def test_pathfinder_is_balanced_and_has_two_dots(images):
+    assert images.pixels.shape == (900, 256) and images.pixels.dtype == np.uint8 and images.joined.sum() == 450
+    for image in images.images[:100]:
+        _, dots = label(image > 200, np.ones((3, 3)))
+        assert dots in (1, 2)  # two that stand close may touch
+
+
+def test_pathfinder_has_no_shortcut(images):
+    half, joined = slice(0, 600), images.joined
+    pixels = images.pixels / 255.0
+    ink = np.stack([pixels.mean(1), (pixels > 0).mean(1), (pixels**2).mean(1)], 1)
+    apart = np.stack([images.apart, images.apart**2], 1)
+    for features in (pixels, ink, apart):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(
+            features[half], joined[half]
+        )
+        assert abs(model.score(features[600:], joined[600:]) - 0.5) < 0.1  # 300 rows: 3.5 standard deviations
+
+
+def test_pathfinder_is_solved_by_following_the_dashes():
+    made = pathfinder(5, 120, size=32)
+    right = 0
+    for image, joined in zip(made.images, made.joined, strict=True):
+        pieces, _ = label(image > 0, np.ones((3, 3)))
+        ends = pieces[image > 235]
+        right += (ends.min() == ends.max()) == joined
+    assert right / 120 > 0.85  # where a dash comes near another curve the two touch
+
+
+def test_pathfinder_too_small():
+    with pytest.raises(SeqsciError, match="at least 12"):
+        pathfinder(0, 1, size=8)
+
+
+@given(st.integers(0, 2**31), st.integers(8, 60), st.integers(3, 12))
+@settings(max_examples=20, deadline=None)
+def test_a_far_cause_is_told_once_and_far_enough(seed: int, length: int, horizon: int):
+    distance = length // 2
+    made = far_cause(seed, 30, length=length, distance=distance, horizon=horizon)
+    rows = np.arange(30)
+    assert (length - made.place >= distance).all() and (made.place >= 1).all()
+    assert (made.context[rows, made.place - 1] == 6).all()
+    assert np.allclose(made.context[rows, made.place], made.cause, atol=1e-6)
+    assert (np.delete(np.abs(made.context[0]), made.place[0] - 1) < 6).all()
+
+
+def test_the_floor_of_a_far_cause_and_what_the_blind_reach():
+    made = far_cause(2, 20_000)
+    wave = np.sqrt(2) * np.cos(2 * np.pi * np.arange(1, 9) / 8)
+    known = ((made.horizon - made.cause[:, None] * wave) ** 2).mean()
+    assert known == pytest.approx(made.floor, rel=0.02) and made.floor == pytest.approx(0.09)
+    assert (made.horizon**2).mean() == pytest.approx(made.blind, rel=0.02)
+    # A linear forecast of the whole context is as good as blind: only the place behind the mark tells the cause.
+    ridge = Ridge(1.0).fit(made.context[:15_000], made.horizon[:15_000])
+    assert ((ridge.predict(made.context[15_000:]) - made.horizon[15_000:]) ** 2).mean() > 0.95 * made.blind
+
+
+def test_a_far_cause_without_room():
+    with pytest.raises(SeqsciError, match="from 1 to 9"):
+        far_cause(0, 1, length=10, distance=10)
