@@ -153,8 +153,8 @@ def require(encoder: Any, settings: Any, shared: bool) -> None:
     """
     if not encoder.length_preserving or encoder.fixed_length:
         raise SeqsciError(
-            f"model.name: '{settings.name}' says nothing of each single token, whatever stands behind it; take "
-            f"bioxlstm or transformer"
+            f"model.name: '{settings.name}' says nothing of each single token, whatever stands behind it; "
+            f"`seqsci models` tells which do"
         )
     if shared and encoder.causal:
         raise SeqsciError(
