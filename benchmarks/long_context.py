@@ -1,14 +1,15 @@
 """What a memory is worth, and what it costs.
 
     python benchmarks/long_context.py passkey [--steps 600] [--seeds 0,1,2] [--inner transformer] [--methods "HMT mid"]
+    python benchmarks/long_context.py floor
     python benchmarks/long_context.py speed
     python benchmarks/long_context.py memory
 
 `passkey`: one value of 8 is told in one of the first S - 1 segments of 12 tokens and asked for at the end. Trained at S = 3
 to 6, each step at another, and tested at more without training again: HMT beside the same network with recurrence alone
 (memory 1) and with none (memory 0). Only the answer is asked for, and it stands behind all else, so that `front` sees
-nothing it should not. At S = 3 alone the mean of two memories is as good as the right one, and `mid` learns that. The
-encoder has no positions: with rotary ones it learns to pass on the last memory instead of looking the right one up.
+nothing it should not. Trained at S = 3 alone, `mid` looked the value up in one seed of three. The encoder has no positions: with rotary ones it learns to pass on the last memory instead of looking the right one up.
+`floor`: tokens of which the past tells nothing; `front` tells them from the summary that holds them.
 `speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`: peak memory and
 time per token of a stream of 2 k to 100 k tokens. One CPU thread. Texts and a genome are in long_text.py.
 """
@@ -119,6 +120,31 @@ def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str]) -> N
             print(f"seed {seed}  {name:18s} {'  '.join(f'{x:.3f}' for x in found)}   {told}", flush=True)
 
 
+def run_floor(steps: int) -> None:
+    """Uniform tokens of 4: who tells them in less than ln 4 nats has seen them."""
+    print(
+        f"uniform tokens, ln 4 = {math.log(4):.4f}; nats in the first and second half of segments of 8, {steps} steps"
+    )
+    for inject in ("front", "mid"):
+        torch.manual_seed(0)
+        encoder = TransformerSettings(width=32, heads=2, layers=2, feedforward=128)
+        model = Model(HMTSettings(encoder=encoder, segment=8, memory=16, sensory=0, inject=inject))  # type: ignore[arg-type]
+        optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            uniform(model, 32).mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            found = uniform(model, 2000).view(2000, 8, 8).mean((0, 1))
+        print(f"{inject:6s} {found[:4].mean():.4f}  {found[4:].mean():.4f}", flush=True)
+
+
+def uniform(model: nn.Module, rows: int) -> Tensor:
+    """(rows, 64) nats of new uniform tokens."""
+    tokens = torch.randint(4, (rows, 65))
+    return F.cross_entropy(model(tokens[:, :-1]).transpose(1, 2), tokens[:, 1:], reduction="none")
+
+
 SEGMENT, SENSORY, SUMMARY = 990, 32, 495
 ARITHMETIC = (SEGMENT + SENSORY + 2 + SUMMARY + 2) / SEGMENT
 """Steps that the encoder reads for each of the sequence's, with `front`; `mid` has one more in a segment."""
@@ -194,7 +220,7 @@ def run_stream(steps: int, inner: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["passkey", "speed", "memory", "stream"])
+    parser.add_argument("what", choices=["passkey", "floor", "speed", "memory", "stream"])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--inner", default="transformer", choices=list(INNER))
@@ -204,6 +230,8 @@ if __name__ == "__main__":
     if given.what == "passkey":
         seeds = [int(seed) for seed in given.seeds.split(",")]
         run_passkey(given.steps, seeds, given.inner, [name for name in given.methods.split(",") if name])
+    elif given.what == "floor":
+        run_floor(given.steps)
     elif given.what == "speed":
         run_speed(given.rounds)
     elif given.what == "memory":

@@ -2,7 +2,6 @@
 
     SEQSCI_DATA=FOLDER python benchmarks/long_text.py texts --out FOLDER     bytes of a novel and of encyclopedia articles
     SEQSCI_DATA=FOLDER python benchmarks/long_text.py genome --out FOLDER    nucleotides of E. coli
-    python benchmarks/long_text.py floor --out FOLDER                        what is i.i.d., of which nobody can know more
 
 One transformer, in the same steps on the same tokens, reads segments of 128: each apart; with 32 sensory steps of the
 segment before; with these and recurrence (RMT); with these and memories (HMT). `front`, the published form, sees its own
@@ -49,10 +48,10 @@ APART, WINDOW, RMT, MID = "independent segments", "sliding window", "RMT", "HMT 
 COSTED = (APART, WINDOW, RMT, MID)
 METHODS: dict[str, dict[str, Any]] = {
     APART: {"memory": 0, "sensory": 0},
-    "sensory steps alone": {"memory": 0},
+    MID: {"inject": "mid"},
     RMT: {"memory": 1, "inject": "front"},
     "HMT front (leaks)": {"inject": "front-leaks"},
-    MID: {"inject": "mid"},
+    "sensory steps alone": {"memory": 0},
 }
 Codes = NDArray[np.int64]
 Losses = NDArray[np.float32]
@@ -219,15 +218,15 @@ def run_case(out: Path, section: str) -> None:
     facts: dict[str, dict[str, Any]] = {}
     for method in (APART, WINDOW, *list(METHODS)[1:]):
         slug = f"{section}-{method.replace(' ', '-').replace('(', '').replace(')', '')}"
+        facts[method] = told
         if method not in (APART, WINDOW):
             model, facts[method] = trained(out, slug, case, method, told["rate"])
-        else:
-            facts[method] = told
         for part, codes in case.test.items():
             file = out / f"{slug}-{part}.npy"
             if not file.is_file():
                 np.save(file, (windowed if method == WINDOW else streamed)(model, codes, LENGTHS[-1]))
             losses[part][method] = np.load(file)
+            print(f"{method}, {part}: {losses[part][method].mean():.4f}", flush=True)
     print(f"\n{section}: {case.steps * ROWS * SEGMENTS * LENGTH:,} tokens of training, rate {told['rate']}")
     for method, one in facts.items():
         print(f"{method:22s} validation {one['validation']:.4f}  training {one['cpu_s']:.0f} CPU s")
@@ -286,39 +285,17 @@ def run_stream(out: Path, section: str, method: str, steps: int) -> None:
     print(f"{1e6 * (time.process_time() - began) / steps:.0f}, {peak_rss_mb():.0f}")
 
 
-def run_floor(steps: int) -> None:
-    """Uniform tokens of 4: less than ln 4 is knowledge of the future."""
-    print(
-        f"uniform tokens, {steps} steps of training; ln 4 = {math.log(4):.4f}; first and second half of segments of 8"
-    )
-    for inject in ("front-leaks", "mid"):
-        torch.manual_seed(0)
-        encoder = TransformerSettings(width=64, heads=4, layers=2)
-        settings = HMTSettings(encoder=encoder, segment=8, memory=16, sensory=0, inject=inject)  # type: ignore[arg-type]
-        model = Model(settings, 4)
-        optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-        for _ in range(steps):
-            optimizer.zero_grad()
-            model.losses(torch.randint(4, (32, 65))).mean().backward()
-            optimizer.step()
-        with torch.no_grad():
-            each = model.losses(torch.randint(4, (2000, 65))).view(-1, 8, 8).mean((0, 1))
-        print(f"{inject:12s} {each[:4].mean():.4f}  {each[4:].mean():.4f}", flush=True)
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=[*CASES, "floor", "stream"])
+    parser.add_argument("what", choices=[*CASES, "stream"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--section", default="texts", choices=list(CASES))
     parser.add_argument("--method", default=MID)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=LENGTHS[-1])
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    if given.what == "floor":
-        run_floor(given.steps)
-    elif given.what == "stream":
+    if given.what == "stream":
         run_stream(given.out, given.section, given.method, given.steps)
     else:
         run_case(given.out, given.what)
