@@ -8,7 +8,8 @@
 `passkey`: one value of 8 is told in one of the first S - 1 segments of 12 tokens and asked for at the end. Trained at S = 3
 to 6, each step at another, and tested at more without training again: HMT beside the same network with recurrence alone
 (memory 1) and with none (memory 0). Only the answer is asked for, and it stands behind all else, so that `front` sees
-nothing it should not. Trained at S = 3 alone, `mid` looked the value up in one seed of three. The encoder has no positions: with rotary ones it learns to pass on the last memory instead of looking the right one up.
+nothing it should not. Trained at S = 3 alone, `mid` looked the value up in one seed of three. The encoder has no
+positions: with rotary ones it learns to pass on the last memory instead of looking the right one up.
 `floor`: tokens of which the past tells nothing; `front` tells them from the summary that holds them.
 `speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`: peak memory and
 time per token of a stream of 2 k to 100 k tokens. One CPU thread. Texts and a genome are in long_text.py.
