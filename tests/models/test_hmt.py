@@ -456,7 +456,7 @@ def test_sizes_that_do_not_fit() -> None:
 
 @pytest.mark.long
 def test_a_passkey_is_looked_up_where_recurrence_alone_has_lost_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained at 3 to 6 segments, tested at 16; a minute of training."""
+    """Trained at 4 segments, tested at 16; a minute of training."""
     path = Path(__file__).parents[2] / "benchmarks" / "long_context.py"
     spec = importlib.util.spec_from_file_location("long_context", path)
     assert spec is not None and spec.loader is not None
