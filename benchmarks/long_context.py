@@ -11,7 +11,7 @@ network with recurrence alone (memory 1) and with none (memory 0). Only the answ
 else, so that `front` sees nothing it should not. Trained at S = 3, `mid` looked the value up in one seed of three; trained
 at several, recurrence alone learns to pass it on. The encoder has no positions: with rotary ones it learns to pass on the
 last memory instead of looking the right one up.
-`floor`: tokens of which the past tells nothing; `front` tells them from the summary that holds them.
+`floor`: tokens of which the past tells nothing; `front` could tell them from the summary that holds them.
 `speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`: peak memory and
 time per token of a stream of 2 k to 100 k tokens. One CPU thread. Texts and a genome are in long_text.py.
 """
