@@ -1,14 +1,19 @@
 """What a memory is worth, and what it costs.
 
-    python benchmarks/long_context.py passkey [--steps 600] [--seeds 0,1,2] [--inner transformer] [--methods "HMT mid"]
+    python benchmarks/long_context.py passkey [--trained 4] [--steps 600] [--seeds 0,1,2] [--methods "HMT mid"]
+    python benchmarks/long_context.py floor
     python benchmarks/long_context.py speed
     python benchmarks/long_context.py memory
 
-`passkey`: one value of 8 is told in one of the first S - 1 segments of 12 tokens and asked for at the end. Trained at S = 3
-and tested at more without training again: HMT beside the same network with recurrence alone (memory 1) and with none
-(memory 0). Only the answer is asked for, and it stands behind all else, so that `front` sees nothing it should not. The
-encoder has no positions: with rotary ones it learns to pass on the last memory instead of looking the right one up. `speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`:
-peak memory and time per token of a stream of 2 k to 100 k tokens. One CPU thread.
+`passkey`: one value of 8 is told in one of the first S - 1 segments of 12 tokens and asked for at the end. Trained at S = 4,
+or at several (`--trained 3,4,5,6`: each step at one of them), and tested at more without training again: HMT beside the same
+network with recurrence alone (memory 1) and with none (memory 0). Only the answer is asked for, and it stands behind all
+else, so that `front` sees nothing it should not. Trained at S = 3, `mid` looked the value up in one seed of three; trained
+at several, recurrence alone learns to pass it on. The encoder has no positions: with rotary ones it learns to pass on the
+last memory instead of looking the right one up.
+`floor`: tokens of which the past tells nothing; `front` could tell them from the summary that holds them.
+`speed`: training and reading beside the encoder alone on segments of 990 (token arithmetic 1.54). `memory`: peak memory and
+time per token of a stream of 2 k to 100 k tokens. One CPU thread. Texts and a genome are in long_text.py.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +37,7 @@ from seqsci.models.hmt import HMTEncoder
 from seqsci.models.settings import BioXLSTMSettings, HMTSettings, TransformerSettings
 from seqsci.training.fit import peak_rss_mb
 
-FILLERS, LENGTH, TRAINED, TESTED = 22, 12, 3, (3, 8, 16, 64)
+FILLERS, LENGTH, TESTED = 22, 12, (3, 8, 16, 64)
 SYMBOLS = 10 + FILLERS
 INNER: dict[str, Any] = {
     "transformer": TransformerSettings(width=32, heads=2, layers=2, feedforward=128, rotary=0.0),
@@ -75,27 +81,27 @@ def accuracy(model: nn.Module, seed: int, count: int, segments: int) -> float:
     return float(torch.cat(right).mean())
 
 
-def trained(settings: HMTSettings, steps: int, seed: int) -> tuple[nn.Module, str]:
-    """The best by validation at the trained length each 50 steps, of equal ones the last."""
+def trained(settings: HMTSettings, steps: int, seed: int, lengths: tuple[int, ...] = (4,)) -> tuple[nn.Module, str]:
+    """The best by validation at the trained numbers of segments each 50 steps, of equal ones the last."""
     torch.manual_seed(seed)
     model, began = Model(settings), time.process_time()
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    optimizer, draw = torch.optim.AdamW(model.parameters(), 3e-3), np.random.default_rng(seed)
     best, state = -1.0, {}
     for step in range(1, steps + 1):
-        tokens, answer = rows(10_000 * (seed + 1) + step, 32, TRAINED)
+        tokens, answer = rows(10_000 * (seed + 1) + step, 32, int(draw.choice(lengths)))
         optimizer.zero_grad()
         F.cross_entropy(model(tokens)[:, -1], answer).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 0:
-            found = accuracy(model, 1, 500, TRAINED)
+            found = sum(accuracy(model, 1, 250, segments) for segments in lengths) / len(lengths)
             if found >= best:
                 best, state = found, copy.deepcopy(model.state_dict())
     model.load_state_dict(state)
     return model, f"{step} steps, {time.process_time() - began:.0f} CPU s, validation {best:.3f}"
 
 
-def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str]) -> None:
+def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str], lengths: tuple[int, ...]) -> None:
     base = HMTSettings(encoder=INNER[inner], segment=LENGTH, memory=300, sensory=0, keys=64)
     methods = {
         "HMT front": replace(base, inject="front"),
@@ -103,14 +109,42 @@ def run_passkey(steps: int, seeds: list[int], inner: str, names: list[str]) -> N
         "recurrence alone": replace(base, memory=1, inject="front"),
         "no memory": replace(base, memory=0),
     }
-    print(f"passkey around {inner}; accuracy on 1000 rows, chance .125, at {TESTED} segments, trained at {TRAINED}")
+    print(
+        f"passkey around {inner}; accuracy on 1000 rows, chance .125, at {TESTED} segments, trained at {lengths}",
+        flush=True,
+    )
     for seed in seeds:
         for name, settings in methods.items():
-            if names and name not in names:
+            if name not in (names or methods):
                 continue
-            model, told = trained(settings, steps, seed)
+            model, told = trained(settings, steps, seed, lengths)
             found = [accuracy(model, 2, 1000, segments) for segments in TESTED]
             print(f"seed {seed}  {name:18s} {'  '.join(f'{x:.3f}' for x in found)}   {told}", flush=True)
+
+
+def run_floor(steps: int) -> None:
+    """Uniform tokens of 4: who tells them in less than ln 4 nats has seen them."""
+    print(
+        f"uniform tokens, ln 4 = {math.log(4):.4f}; nats in the first and second half of segments of 8, {steps} steps"
+    )
+    for inject in ("front", "mid"):
+        torch.manual_seed(0)
+        encoder = TransformerSettings(width=32, heads=2, layers=2, feedforward=128)
+        model = Model(HMTSettings(encoder=encoder, segment=8, memory=16, sensory=0, inject=inject))  # type: ignore[arg-type]
+        optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            uniform(model, 32).mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            found = uniform(model, 2000).view(2000, 8, 8).mean((0, 1))
+        print(f"{inject:6s} {found[:4].mean():.4f}  {found[4:].mean():.4f}", flush=True)
+
+
+def uniform(model: nn.Module, rows: int) -> Tensor:
+    """(rows, 64) nats of new uniform tokens."""
+    tokens = torch.randint(4, (rows, 65))
+    return F.cross_entropy(model(tokens[:, :-1]).transpose(1, 2), tokens[:, 1:], reduction="none")
 
 
 SEGMENT, SENSORY, SUMMARY = 990, 32, 495
@@ -188,16 +222,20 @@ def run_stream(steps: int, inner: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["passkey", "speed", "memory", "stream"])
+    parser.add_argument("what", choices=["passkey", "floor", "speed", "memory", "stream"])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--inner", default="transformer", choices=list(INNER))
     parser.add_argument("--methods", default="")
+    parser.add_argument("--trained", default="4")
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     if given.what == "passkey":
         seeds = [int(seed) for seed in given.seeds.split(",")]
-        run_passkey(given.steps, seeds, given.inner, [name for name in given.methods.split(",") if name])
+        lengths = tuple(int(segments) for segments in given.trained.split(","))
+        run_passkey(given.steps, seeds, given.inner, [name for name in given.methods.split(",") if name], lengths)
+    elif given.what == "floor":
+        run_floor(given.steps)
     elif given.what == "speed":
         run_speed(given.rounds)
     elif given.what == "memory":
