@@ -1,10 +1,11 @@
 """Any encoder on patches of a sequence, and beside it, to forecast, a linear path from the whole context.
 
-Patches, one channel at a time, normalised windows and a head on all states are PatchTST's (Nie et al., "A Time Series is
-Worth 64 Words", ICLR 2023, arXiv 2211.14730; the normalisation is RevIN's, Kim et al., ICLR 2022, without learnt scale):
-P steps make one vector, which any encoder of the zoo reads. The linear path is the closed form that nothing in the field
-beats by much (Zeng et al., AAAI 2023, arXiv 2205.13504; Toner and Darlow, ICML 2024, arXiv 2403.14587), with one more
-weight for each step of the horizon: on the last value l, which is to say how far a level goes back to the mean,
+Patches, one channel at a time, normalised windows and a head on all states are PatchTST's (Nie et al., "A Time Series
+is Worth 64 Words", ICLR 2023, arXiv 2211.14730), the normalisation is RevIN's (Kim et al., ICLR 2022) without learnt
+scale: P steps make one vector, which any encoder of the zoo reads. The linear path is ridge regression relative to the
+last value (NLinear, Zeng et al., AAAI 2023, arXiv 2205.13504; in closed form as in Toner and Darlow, ICML 2024, arXiv
+2403.14587), with one weight more for each step of the horizon: on the last value l, by which a level goes back to the
+mean of the training rows,
 
     y_h = l + sum_i w_hi (x_i - l) + v_h l + b_h + s e_h(patches of (x - m) / s)     m, s: mean, deviation of x
 
@@ -54,11 +55,13 @@ class Patches(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, L, K) and mask (B, L) True where a step is real -> (B, n', D) states and which are real (B, n').
 
-        Masked steps count as 0, as do steps beyond the end that fill the last patch; of a patch one step has to be real.
+        Masked steps count as 0, as do steps beyond the end that fill the last patch. A patch is real that holds a real
+        step which the one before it does not: so steps masked at the end make no patch more.
         """
         missing = (patches(x.shape[1], self.patch, self.stride) - 1) * self.stride + self.patch - x.shape[1]
         x = F.pad(x.masked_fill(~mask.unsqueeze(-1), 0), (0, 0, 0, missing))
-        real = F.pad(mask, (0, missing)).unfold(1, self.patch, self.stride).any(-1)
+        held = F.pad(mask, (0, missing)).unfold(1, self.patch, self.stride)
+        real = torch.cat([held[:, :1].any(-1), held[:, 1:, -self.stride :].any(-1)], 1)
         x = self.embed(x.unfold(1, self.patch, self.stride).flatten(2))
         if not self.encoder.positional:
             x = x + sinusoid(x.shape[1], self.width, x.device).to(x.dtype)

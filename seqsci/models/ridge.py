@@ -170,7 +170,7 @@ def _beginnings(train: Span, own: int, context: int) -> NDArray[np.int64]:
 
 def _runs(span: Span, context: int, horizon: int) -> Iterator[tuple[Floats, int, int]]:
     """A channel, the row where the first context of a run begins, and how many windows follow each other."""
-    whole = sliding_window_view(span.observed, horizon, axis=0)[span.origins].all(-1)
+    whole = np.asarray(sliding_window_view(span.observed, horizon, axis=0)[span.origins].all(-1))
     for channel in range(span.values.shape[1]):
         origins = span.origins[whole[:, channel]]
         for run in np.split(origins, np.flatnonzero(np.diff(origins) != 1) + 1):

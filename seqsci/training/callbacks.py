@@ -154,7 +154,7 @@ class KeepBest(pl.Callback):
         task.eval()
         task.begin()
         with torch.no_grad():
-            for batch in trainer.val_dataloaders:
+            for batch in cast(Any, trainer.val_dataloaders):
                 task.collect(batch.to(task.device))
         task.train()
         self.best = task.conclude()

@@ -31,7 +31,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the best weights on the test split, once, and write metrics.json and predictions.parquet.
 
-    Everything that is chosen here (the context and the penalty of ridge, the width of the intervals) is chosen on validation.
+    Everything that is chosen here (context and penalty of ridge, the width of the intervals) is chosen on validation.
 
     Returns:
         The content of metrics.json.

@@ -133,8 +133,9 @@ class Prepared:
 
     def module(self, network: nn.Module, recipe: ForecastRecipe) -> ForecastTask:
         """The network with its loss; what of it has a closed form is solved."""
-        if hasattr(network, "solve"):
-            network.solve(self.span("train"), self.span("val"))
+        solve = getattr(network, "solve", None)
+        if solve is not None:
+            solve(self.span("train"), self.span("val"))
         return ForecastTask(network, recipe.train, -(-len(self.windows["train"]) // recipe.train.batch))
 
     def without_test(self) -> Prepared:
