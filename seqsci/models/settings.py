@@ -282,8 +282,7 @@ def _patch_encoder() -> TransformerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchedSettings:
-    """An encoder on patches and a linear path, after PatchTST (Nie et al., ICLR 2023, arXiv 2211.14730); sizes are
-    ours."""
+    """Patches for another encoder, beside a linear path (after PatchTST, Nie et al., ICLR 2023, arXiv 2211.14730)."""
 
     name: Literal["patched"] = "patched"
     encoder: EncoderSettings = field(default_factory=_patch_encoder)
