@@ -170,7 +170,7 @@ def _beginnings(train: Span, own: int, context: int) -> NDArray[np.int64]:
 
 def _runs(span: Span, context: int, horizon: int) -> Iterator[tuple[Floats, int, int]]:
     """A channel, the row where the first context of a run begins, and how many windows follow each other."""
-    whole = np.asarray(sliding_window_view(span.observed, horizon, axis=0)[span.origins].all(-1))
+    whole = _whole(span, horizon)
     for channel in range(span.values.shape[1]):
         origins = span.origins[whole[:, channel]]
         for run in np.split(origins, np.flatnonzero(np.diff(origins) != 1) + 1):
@@ -178,10 +178,15 @@ def _runs(span: Span, context: int, horizon: int) -> Iterator[tuple[Floats, int,
                 yield span.values[:, channel], int(run[0]) - context, len(run)
 
 
+def _whole(span: Span, horizon: int) -> NDArray[np.bool_]:
+    """(W, C): whether every step of the horizon was observed."""
+    counts = np.concatenate([np.zeros((1, span.observed.shape[1]), np.int64), span.observed.cumsum(0)])
+    return np.asarray(counts[span.origins + horizon] - counts[span.origins] == horizon)
+
+
 def _error_of_the_rest(span: Span, weights: Floats, horizon: int) -> float:
     """Sum of the squared errors at the observed steps of windows whose horizon was observed in part."""
-    seen = sliding_window_view(span.observed, horizon, axis=0)
-    partly = ~seen[span.origins].all(-1).all(-1)
+    seen, partly = sliding_window_view(span.observed, horizon, axis=0), ~_whole(span, horizon).all(-1)
     total = 0.0
     for chunk in _chunks(Span(span.values, span.observed, span.origins[partly]), len(weights) + horizon):
         future = sliding_window_view(span.values, horizon, axis=0)[chunk]
