@@ -33,7 +33,9 @@ from seqsci.models.settings import PatchedSettings
 from seqsci.nn.embeddings import sinusoid
 
 LEVELS = (0.15, 0.5, 1.5, math.inf)
-"""Penalties on v that are tried, as shares of the windows: 1/(1 + share) of a weight is left; with the last v is 0."""
+"""Penalties on v that are tried, as shares of the windows: of a series of variance 1 about 1/(1 + share) of a weight is
+left, with the last nothing. All are above 0: three of four blocks of ETTh1, each held out in turn, did worse with less.
+"""
 EPSILON = 1e-5
 """Added to the variance of a window."""
 
