@@ -102,11 +102,8 @@ class ForecastRecipe(Recipe):
                 f"model.label_length: {label} known steps cannot start the decoder when data.context is "
                 f"{self.data.context}; take at most the context"
             )
-        if getattr(self.model, "decoder", "") == "channels" and self.data.level != "none":
-            raise SeqsciError(
-                f"data.level: {self.model.name} deals with the level of a window itself, and {self.data.level} would "
-                f"hide it; put data.level to none, or model.decoder to linear"
-            )
+        if getattr(self.model, "decoder", "") == "channels":
+            _require_channels_alone(self.data, self.model.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +179,22 @@ class FinetuneRecipe(Recipe):
         if self.train.frozen and self.train.start is None:
             raise SeqsciError("train.frozen: there is nothing learnt to keep; name a pretrained run by train.start")
         _require_strands(self.data)
+
+
+def _require_channels_alone(data: ForecastData, name: str) -> None:
+    """Refuse what a head of each series by itself would pass over."""
+    if data.level != "none":
+        raise SeqsciError(
+            f"data.level: {name} deals with the level of a window itself, and {data.level} would hide it; put "
+            f"data.level to none, or model.decoder to linear"
+        )
+    unread = {"data.covariates": bool(data.covariates), "data.inputs": data.inputs == "all" and data.target != "all"}
+    for path, given in unread.items():
+        if given:
+            raise SeqsciError(
+                f"{path}: {name} forecasts each series from itself alone and would not read them; leave it out, or "
+                f"put model.decoder to linear"
+            )
 
 
 def _require_causal(model: ModelSettings, objective: str) -> None:

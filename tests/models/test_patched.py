@@ -120,6 +120,10 @@ def test_what_does_not_fit_is_refused() -> None:
         PatchedSettings(patch=8, stride=9)
     with pytest.raises(SeqsciError, match=r"data\.level"):
         ForecastRecipe(data=ForecastData(name="etth1", level="mean"), model=SETTINGS)
+    with pytest.raises(SeqsciError, match=r"data\.covariates: .* model\.decoder to linear"):
+        ForecastRecipe(data=ForecastData(name="etth1", covariates=("holiday",)), model=SETTINGS)
+    with pytest.raises(SeqsciError, match=r"data\.inputs"):
+        ForecastRecipe(data=ForecastData(name="etth1", target="OT", inputs="all"), model=SETTINGS)
     with pytest.raises(SeqsciError, match=r"model\.encoder\.name: no encoder 'hmt' that reads patches"):
         resolve("forecast", recipe="forecast/best", changes={"model.encoder.name": "hmt"})
     deep = PatchedSettings(encoder=InformerSettings(width=16, heads=2, layers=5), patch=8)
