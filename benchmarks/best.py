@@ -50,14 +50,15 @@ def row(data: str, horizon: int, found: list[dict[str, Any]]) -> Iterator[str]:
     """The cells of one line; of the seeds the widest interval is told."""
     ridge = found[0]["baselines"]["ridge"]
     gaps = [metrics["baselines"]["ridge"] for metrics in found]
-    low = min(gap["difference_interval"][0] for gap in gaps)
-    high = max(gap["difference_interval"][1] for gap in gaps)
+    low, high = zip(*(gap["difference_interval"] for gap in gaps), strict=True)
+    # Too few test windows for blocks give no interval.
+    interval = "–" if None in low else f"{min(low):+.4f}, {max(high):+.4f}"
     yield f"{data}, {horizon}"
     yield ", ".join(f"{metrics['test']['mse']:.4f}" for metrics in found)
     yield f"{statistics.mean(metrics['test']['mae'] for metrics in found):.4f}"
     yield f"{ridge['mse']:.4f}, {ridge['mae']:.4f}"
     yield f"{found[0]['ridge_context']}, {found[0]['ridge_penalty']:g}"
-    yield f"{statistics.mean(gap['difference'] for gap in gaps):+.4f} [{low:+.4f}, {high:+.4f}]"
+    yield f"{statistics.mean(gap['difference'] for gap in gaps):+.4f} [{interval}]"
     yield f"{found[0]['baselines']['seasonal_naive']['mse']:.4f}"
     yield ", ".join(str(metrics["val"]["best_epoch"]) for metrics in found)
     costs = [metrics["cost"] for metrics in found]
