@@ -19,8 +19,11 @@ HOMES = {
     "bioxlstm": "seqsci.models.bioxlstm",
     "transformer": "seqsci.models.transformer",
     "hmt": "seqsci.models.hmt",
+    "patched": "seqsci.models.patched",
 }
 """Encoder name -> the module that registers it."""
+AROUND = {"hmt": "to put a memory around", "patched": "that reads patches"}
+"""Encoders around another one -> what that is for. None is put around these."""
 
 T = TypeVar("T")
 _encoders: dict[str, Any] = {}
@@ -87,5 +90,6 @@ def settings(name: str) -> type:
         "bioxlstm": known.BioXLSTMSettings,
         "transformer": known.TransformerSettings,
         "hmt": known.HMTSettings,
+        "patched": known.PatchedSettings,
     }
     return found[name]

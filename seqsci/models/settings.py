@@ -193,7 +193,7 @@ class TransformerSettings:
 EncoderSettings = Annotated[
     InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings, Field(discriminator="name")
 ]
-"""Settings of what HMT can be put around, told apart by `name`."""
+"""Settings of what HMT can be put around, and what can read patches, told apart by `name`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,8 +276,58 @@ class HMTSettings:
             )
 
 
+def _patch_encoder() -> TransformerSettings:
+    return TransformerSettings(width=32, heads=4, layers=1, feedforward=64, dropout=0.3, direction="both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchedSettings:
+    """Patches for another encoder, beside a linear path (after PatchTST, Nie et al., ICLR 2023, arXiv 2211.14730)."""
+
+    name: Literal["patched"] = "patched"
+    encoder: EncoderSettings = field(default_factory=_patch_encoder)
+    """What reads the patches, with its own settings: model.encoder.name, model.encoder.width and so on."""
+    patch: Positive = 24
+    """Steps of a patch."""
+    stride: Positive | None = None
+    """Steps from one patch to the next; a whole patch when not given, so that none overlap."""
+    head_dropout: Fraction = 0.5
+    """Probability that a number which the head of a forecast reads is dropped in training."""
+    decoder: Literal["channels", "linear"] = "channels"
+    """Head of a forecast: each series by itself, with a linear path beside the encoder, or one linear map of the
+    encoder's mean state, which reads all series, calendar and covariates."""
+
+    @property
+    def step(self) -> int:
+        """Steps from one patch to the next."""
+        return self.patch if self.stride is None else self.stride
+
+    @property
+    def width(self) -> int:
+        """Of the encoder."""
+        return self.encoder.width
+
+    @property
+    def dropout(self) -> float:
+        """Of the encoder."""
+        return self.encoder.dropout
+
+    def __post_init__(self) -> None:
+        if self.step > self.patch:
+            raise SeqsciError(
+                f"model.stride: {self.step} steps from patch to patch pass over some that no patch of {self.patch} "
+                f"reads; take at most model.patch"
+            )
+
+
 ModelSettings = Annotated[
-    InformerSettings | T2Settings | FCNSettings | BioXLSTMSettings | TransformerSettings | HMTSettings,
+    InformerSettings
+    | T2Settings
+    | FCNSettings
+    | BioXLSTMSettings
+    | TransformerSettings
+    | HMTSettings
+    | PatchedSettings,
     Field(discriminator="name"),
 ]
 """Every model's settings, told apart by `name`."""

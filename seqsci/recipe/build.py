@@ -102,6 +102,8 @@ class ForecastRecipe(Recipe):
                 f"model.label_length: {label} known steps cannot start the decoder when data.context is "
                 f"{self.data.context}; take at most the context"
             )
+        if getattr(self.model, "decoder", "") == "channels":
+            _require_channels_alone(self.data, self.model.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,22 @@ class FinetuneRecipe(Recipe):
         if self.train.frozen and self.train.start is None:
             raise SeqsciError("train.frozen: there is nothing learnt to keep; name a pretrained run by train.start")
         _require_strands(self.data)
+
+
+def _require_channels_alone(data: ForecastData, name: str) -> None:
+    """Refuse what a head of each series by itself would pass over."""
+    if data.level != "none":
+        raise SeqsciError(
+            f"data.level: {name} deals with the level of a window itself, and {data.level} would hide it; put "
+            f"data.level to none, or model.decoder to linear"
+        )
+    unread = {"data.covariates": bool(data.covariates), "data.inputs": data.inputs == "all" and data.target != "all"}
+    for path, given in unread.items():
+        if given:
+            raise SeqsciError(
+                f"{path}: {name} forecasts each series from itself alone and would not read them; leave it out, or "
+                f"put model.decoder to linear"
+            )
 
 
 def _require_causal(model: ModelSettings, objective: str) -> None:
@@ -305,20 +323,20 @@ def _sentence(problem: ValidationError) -> str:
     return f"{path}: {message}{given}"
 
 
-def _fit_model(tree: Any, path: str) -> Tree:
-    """A model's block with each value as its field wants it, and so the block of an encoder inside it."""
+def _fit_model(tree: Any, path: str, around: str = "") -> Tree:
+    """A model's block with each value as its field wants it, and so the block of an encoder that it is `around`."""
     if not isinstance(tree, dict):
         raise SeqsciError(f"{path}: give settings by name, not {tree!r}")
     name = str(tree.get("name", ""))
-    if path != "model" and name not in (own := [known for known in registry.HOMES if known != "hmt"]):
-        raise SeqsciError(f"{path}.name: no encoder '{name}' to put a memory around{nearest(name, own)}")
+    if around and name not in (own := [known for known in registry.HOMES if known not in registry.AROUND]):
+        raise SeqsciError(f"{path}.name: no encoder '{name}' {registry.AROUND[around]}{nearest(name, own)}")
     cls = registry.settings(name)
     _refuse_unknown(tree, cls, path)
     if "encoder" not in tree:
         return fit_types(tree, cls)
     inner = expand({"model": tree["encoder"]})["model"]
     typed = fit_types({key: value for key, value in tree.items() if key != "encoder"}, cls)
-    return {**typed, "encoder": _fit_model(inner, f"{path}.encoder")}
+    return {**typed, "encoder": _fit_model(inner, f"{path}.encoder", name)}
 
 
 def _refuse_unknown(tree: Any, cls: type, path: str) -> None:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from seqsci.errors import SeqsciError
 from seqsci.files import whole
 from seqsci.runs import Run
+from seqsci.tasks.base import SequenceTask
 
 PLAIN_SECONDS = 30.0
 """Between two lines of progress when the output is not a terminal."""
@@ -133,11 +134,31 @@ class Narrate(pl.Callback):
 
 
 class KeepBest(pl.Callback):
-    """Write the weights whenever the validation loss falls; tell the listener of each validation."""
+    """Write the weights whenever the validation loss falls; tell the listener of each validation.
 
-    def __init__(self, save: Callable[[], None], listen: Callable[[int, float], None] | None = None) -> None:
-        self.save, self.listen = save, listen
+    A network that was solved before training is judged as it then is too, as epoch 0 (`solved`): training can only add
+    what validation likes.
+    """
+
+    def __init__(
+        self, save: Callable[[], None], listen: Callable[[int, float], None] | None = None, solved: bool = False
+    ) -> None:
+        self.save, self.listen, self.solved = save, listen, solved
         self.best, self.epoch = float("inf"), 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judge what was solved; after a resume that has been done."""
+        if not self.solved or self.best < float("inf"):
+            return
+        task = cast(SequenceTask, pl_module)
+        task.eval()
+        task.begin()
+        with torch.no_grad():
+            for batch in cast(Any, trainer.val_dataloaders):
+                task.collect(batch.to(task.device))
+        task.train()
+        self.best = task.conclude()
+        self.save()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare, save, tell."""

@@ -72,7 +72,8 @@ def fit(
         pl.seed_everything(train.seed, verbose=False)
         network = build(recipe.task, recipe.model, prepared.shape)
         precision = resolve(train.precision, device())
-        keep = KeepBest(lambda: save_network(run, prepared, network), listen)
+        module = prepared.module(network, recipe)
+        keep = KeepBest(lambda: save_network(run, prepared, network), listen, solved=hasattr(network, "solve"))
         points = ResumePoints(run, train.save_minutes)
         stop = EarlyStopping("val_loss", patience=train.patience, mode="min")
         trainer = pl.Trainer(
@@ -96,7 +97,7 @@ def fit(
         with points.watching():
             try:
                 trainer.fit(
-                    prepared.module(network, recipe),
+                    module,
                     prepared.loader("train", train.batch, train.seed),
                     prepared.loader("val", max(train.batch, 64)),
                     ckpt_path=resume,

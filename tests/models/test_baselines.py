@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from seqsci.models.baselines import Ridge, Span, last_value, seasonal_naive
+from seqsci.models.baselines import Span, last_value, seasonal_naive
+from seqsci.models.ridge import Ridge
 from seqsci.models.settings import InformerSettings
 from seqsci.recipe import ForecastData, ForecastRecipe
 from seqsci.tasks.forecast import score

@@ -23,8 +23,8 @@ PAPER = SequenceShape(context=100, channels=6, times=1, kinds=0, static=4, class
 SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "dropout": 0.0}
 
 
-AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn"]
-"""HMT by itself is around Bio-xLSTM."""
+AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn", "patched/informer", "patched/bioxlstm"]
+"""HMT by itself is around Bio-xLSTM, patched around the transformer."""
 
 
 def settings_of(name: str) -> Any:
@@ -33,6 +33,8 @@ def settings_of(name: str) -> Any:
     if name == "hmt":
         encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
         small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
+    if name == "patched":
+        small = {"patch": 4, "stride": 3, "head_dropout": 0.0, "encoder": settings_of(inner or "transformer")}
     for value in vars(known_settings).values():
         if isinstance(value, type) and getattr(value, "name", None) == name:
             return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})

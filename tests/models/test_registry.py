@@ -19,8 +19,8 @@ from seqsci.nn.head import DirectForecaster, build
 SHAPE = Shape(context=24, horizon=6, channels=3, outputs=2, marks=4, output_index=(0, 2))
 SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "label_length": 8, "dropout": 0.0}
 """Small sizes; an encoder takes those that its settings have."""
-AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn"]
-"""HMT by itself is around Bio-xLSTM."""
+AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn", "patched/informer", "patched/bioxlstm"]
+"""HMT by itself is around Bio-xLSTM, patched around the transformer."""
 
 
 def settings_of(name: str) -> Any:
@@ -29,6 +29,8 @@ def settings_of(name: str) -> Any:
     if name == "hmt":
         encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
         small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
+    if name == "patched":
+        small = {"patch": 4, "stride": 3, "head_dropout": 0.0, "encoder": settings_of(inner or "transformer")}
     for value in vars(known_settings).values():
         if isinstance(value, type) and getattr(value, "name", None) == name:
             return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})

@@ -54,8 +54,16 @@ def summary(metrics: Metrics) -> Summary:
         title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
         columns=("method", "MSE", "MAE", "MSE of model less this [95 %]"),
         rows=[(r["method"], *(words.fixed_text(r[n]) for n in ("mse", "mae")), words.interval_text(r)) for r in scores],
-        sentences=[*verdicts(metrics), *([f"intervals on test: {coverage}"] if coverage else [])],
+        sentences=[*verdicts(metrics), *_chosen(metrics), *([f"intervals on test: {coverage}"] if coverage else [])],
     )
+
+
+def _chosen(metrics: Metrics) -> list[str]:
+    """What ridge chose, where the run tells it."""
+    if "ridge_context" not in metrics:
+        return []
+    context, penalty = metrics["ridge_context"], metrics["ridge_penalty"]
+    return [f"ridge reads {context} steps and has the penalty {penalty:g}, both chosen on validation"]
 
 
 def build_report(run: Run, metrics: Metrics) -> Path:
@@ -73,6 +81,7 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         series=_series_rows(material),
         span=[time_text(moment) + material.clock for moment in material.span[:2]],
         few=_few(metrics),
+        chosen=_chosen(metrics),
     )
 
 

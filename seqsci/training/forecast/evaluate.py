@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from seqsci.domains import electricity
 from seqsci.files import whole
 from seqsci.metrics import block_bootstrap, conformal_radius
-from seqsci.models.baselines import Ridge, last_value, seasonal_naive
+from seqsci.models.baselines import last_value, seasonal_naive
+from seqsci.models.ridge import CONTEXTS, Ridge
 from seqsci.recipe import ForecastRecipe
 from seqsci.runs import Run
 from seqsci.tasks.forecast import Score, predict, score
@@ -30,7 +31,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the best weights on the test split, once, and write metrics.json and predictions.parquet.
 
-    Everything that is chosen here (the ridge penalty, the width of the intervals) is chosen on validation.
+    Everything that is chosen here (context and penalty of ridge, the width of the intervals) is chosen on validation.
 
     Returns:
         The content of metrics.json.
@@ -46,7 +47,7 @@ def evaluate(
     truth, seen = prepared.truth("test")
     scale = prepared.frame.scale[list(prepared.frame.output_index)]
     model = score(forecasts["test"], truth, seen, scale)
-    rivals, penalty = _baselines(recipe, prepared)
+    rivals, ridge = _baselines(prepared)
     scores = {name: score(forecast, truth, seen, scale) for name, forecast in rivals.items()}
     val = score(forecasts["val"], truth_val, seen_val, scale)
 
@@ -67,7 +68,8 @@ def evaluate(
         },
         "test": {**_summary(model), "interval": _interval(model.by_window, recipe, prepared)},
         "baselines": {name: _compare(model, rival, recipe, prepared) for name, rival in scores.items()},
-        "ridge_penalty": penalty,
+        "ridge_context": ridge.context,
+        "ridge_penalty": ridge.penalty,
         "coverage": {name: _coverage(forecasts["test"] - truth, radius, seen) for name, radius in radii.items()},
         "by_step": {
             recipe.model.name: model.by_step.tolist(),
@@ -86,14 +88,14 @@ def evaluate(
     return run.read_json("metrics.json")
 
 
-def _baselines(recipe: ForecastRecipe, prepared: Prepared) -> tuple[dict[str, Floats], float]:
+def _baselines(prepared: Prepared) -> tuple[dict[str, Floats], Ridge]:
     test, horizon = prepared.span("test"), prepared.shape.horizon
-    ridge = Ridge(prepared.shape.context, horizon).fit(prepared.span("train"), prepared.span("val"))
+    ridge = Ridge(prepared.shape.context, horizon, CONTEXTS).fit(prepared.span("train"), prepared.span("val"))
     return {
         "last": last_value(test, horizon),
         "seasonal_naive": seasonal_naive(test, horizon, prepared.frame.season),
         "ridge": ridge.predict(test),
-    }, ridge.penalty
+    }, ridge
 
 
 def _summary(result: Score) -> dict[str, float]:

@@ -132,7 +132,10 @@ class Prepared:
         return loader(self.windows[split], size, seed=seed)
 
     def module(self, network: nn.Module, recipe: ForecastRecipe) -> ForecastTask:
-        """The network with its loss."""
+        """The network with its loss; what of it has a closed form is solved."""
+        solve = getattr(network, "solve", None)
+        if solve is not None:
+            solve(self.span("train"), self.span("val"))
         return ForecastTask(network, recipe.train, -(-len(self.windows["train"]) // recipe.train.batch))
 
     def without_test(self) -> Prepared:
