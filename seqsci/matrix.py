@@ -19,8 +19,8 @@ from seqsci.recipe.written import PretrainTrain
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "layers": 2, "feedforward": 32, "dropout": 0.0, "label_length": 8}
 """Sizes of the smallest networks; an encoder takes those that its settings have."""
-MEMORY: dict[str, Any] = {"segment": 8, "memory": 3, "sensory": 2}
-"""The same of an HMT."""
+AROUND: dict[str, dict[str, Any]] = {"hmt": {"segment": 8, "memory": 3, "sensory": 2}, "patched": {"patch": 4}}
+"""The same of what is put around others."""
 CONTEXT, HORIZON = 24, 4
 
 
@@ -29,7 +29,7 @@ class Cell:
     """An encoder, in one of its forms, at a task on simulated data."""
 
     encoder: str
-    """A name of the registry, or "hmt/" and the name of what HMT is around."""
+    """A name of the registry, behind "hmt/" or "patched/" where one of these is around it."""
     direction: str
     """"forward" or "both"; "" of an encoder that has one form."""
     task: str
@@ -70,9 +70,9 @@ def walk() -> tuple[Cell, ...]:
 
 @cache
 def encoders() -> tuple[str, ...]:
-    """Every encoder of the registry, then HMT around each: "t2", "hmt/t2"."""
-    plain = [name for name in registry.names() if name != "hmt"]
-    return (*plain, *(f"hmt/{name}" for name in plain))
+    """Every encoder of the registry, then those that go around others, around each: "t2", "hmt/t2"."""
+    plain = [name for name in registry.names() if name not in registry.AROUND]
+    return (*plain, *(f"{outer}/{name}" for outer in registry.AROUND for name in plain))
 
 
 @cache
@@ -121,7 +121,7 @@ def shipped() -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for name in catalog.recipes():
         model = read(name)["model"]
-        encoder = f"hmt/{model['encoder']['name']}" if "encoder" in model else model["name"]
+        encoder = f"{model['name']}/{model['encoder']['name']}" if "encoder" in model else model["name"]
         found.setdefault((encoder, name.partition("/")[0]), []).append(name)
     return found
 
@@ -148,7 +148,7 @@ def description(name: str) -> str:
     """One encoder: what it is, its settings, recipes, and what it can and cannot do.
 
     Args:
-        name: of the registry; "hmt/t2" for HMT around t2.
+        name: of the registry; "hmt/t2" for HMT around t2, "patched/t2" for t2 on patches.
 
     Raises:
         SeqsciError: no such name, with the nearest one.
@@ -157,7 +157,7 @@ def description(name: str) -> str:
     settings = registry.settings(outer)
     wanted = [one for one in encoders() if name in (one, one.partition("/")[0])]
     if not wanted:
-        raise SeqsciError(f"models: hmt goes around no '{inner}'{nearest(name, encoders())}")
+        raise SeqsciError(f"models: {outer} goes around no '{inner}'{nearest(name, encoders())}")
     lines = [_wrapped(_about(outer), f"{outer}: ", " "), ""]
     for field, kind, default, text in describe(settings):
         lines += [f"--model.{field}  [{kind}; {default}]", _wrapped(text, " " * 6)]
@@ -190,7 +190,8 @@ def _about(name: str) -> str:
 
 def words(encoder: str) -> str:
     """As it is spoken of."""
-    return f"hmt around {encoder.removeprefix('hmt/')}" if encoder.startswith("hmt/") else encoder
+    outer, _, inner = encoder.partition("/")
+    return f"{outer} around {inner}" if inner else encoder
 
 
 def _mark(encoder: str, task: str) -> str:
@@ -211,7 +212,7 @@ def _wrapped(text: str, first: str = "", then: str | None = None) -> str:
 
 
 def _directions(encoder: str) -> tuple[str, ...]:
-    own = registry.settings(encoder.removeprefix("hmt/"))
+    own = registry.settings(encoder.rpartition("/")[2])
     hints = get_type_hints(own)
     return get_args(hints["direction"]) if "direction" in hints else ("",)
 
@@ -220,7 +221,7 @@ def _model(encoder: str, direction: str) -> dict[str, Any]:
     """The smallest settings of an encoder."""
     name, _, inner = encoder.partition("/")
     if inner:
-        return {"name": name, "encoder": _model(inner, direction), **MEMORY}
+        return {"name": name, "encoder": _model(inner, direction), **AROUND[name]}
     known = {one.name for one in fields(registry.settings(name))}
     small = {"name": name, **{key: value for key, value in SMALL.items() if key in known}}
     return small | ({"direction": direction} if direction else {})

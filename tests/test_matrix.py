@@ -140,10 +140,11 @@ def test_what_cannot_be_is_refused_on_data_in_the_same_words(cell: Cell, prepare
         build(recipe.task, recipe.model, prepare(recipe).shape)
 
 
-def test_the_walk_has_every_encoder_alone_and_within_hmt_at_every_task_and_form() -> None:
-    plain = set(registry.names()) - {"hmt"}
+def test_the_walk_has_every_encoder_alone_and_within_others_at_every_task_and_form() -> None:
+    plain = set(registry.names()) - registry.AROUND.keys()
+    assert {"hmt", "patched"} == registry.AROUND.keys() and {"t2", "informer"} < plain
     walked = {(cell.encoder, cell.task) for cell in matrix.walk()}
-    assert walked == {(name, task) for one in plain for name in (one, f"hmt/{one}") for task in TASKS}
+    assert walked == {(name, task) for one in plain for name in (one, f"hmt/{one}", f"patched/{one}") for task in TASKS}
     assert {cell.data for cell in matrix.walk()} == {
         "demo-electricity", "demo-photometry", "demo-dna", "demo-proteins", "demo-molecules", "demo-promoters",
     }  # fmt: skip
@@ -177,12 +178,13 @@ def test_a_recipe_is_starred_only_where_it_works() -> None:
     assert all(not matrix.refused(encoder, task) for encoder, task in matrix.shipped())
 
 
-@pytest.mark.parametrize("name", [*registry.names(), "hmt/t2"])
+@pytest.mark.parametrize("name", [*registry.names(), "hmt/t2", "patched/t2"])
 def test_one_encoder_is_told_with_its_settings_recipes_and_reasons(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = printed(capsys, "models", name)
-    assert f"--model.{'segment' if name.startswith('hmt') else 'width'}" in text and "arXiv" in text
+    own = {"hmt": "segment", "patched": "patch"}.get(name.partition("/")[0], "width")
+    assert f"--model.{own}" in text and "arXiv" in text
     told = " ".join(text.split())
     for cell in matrix.walk():
         if name in (cell.encoder, cell.encoder.partition("/")[0]):
@@ -203,7 +205,9 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "told"), [("infomer", "did you mean 'informer'"), ("hmt/hmt", "no 'hmt'")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("infomer", "did you mean 'informer'"), ("hmt/hmt", "hmt goes around no 'hmt'")]
+)
 def test_an_unknown_model_is_refused(name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["models", name])
