@@ -8,7 +8,8 @@ segment before; with these and recurrence (RMT); with these and memories (HMT). 
 first 64 tokens in a summary: what it gains there is the leak. A sliding window has the weights of the segments read apart,
 and tells each token from the 97 to 128 before it. What recurs is trained in two stages, as in recipes/pretrain. The rate is
 that of two by which the segments apart do best on validation; all have it. The test part is streamed once from its start.
-What is finished is kept in the folder and not done again. One CPU thread.
+What is finished is kept in the folder and not done again. `--times 4` trains four times as long (in a folder of its own),
+`--rates` and `--methods` try fewer. One CPU thread.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,13 +212,14 @@ def windowed(model: Model, codes: Codes, steps: int) -> Losses:
     return torch.cat(found)[:steps].numpy()
 
 
-def run_case(out: Path, section: str) -> None:
+def run_case(out: Path, section: str, times: int, rates: Sequence[float], methods: Sequence[str]) -> None:
     case = CASES[section]()
-    apart = [trained(out, f"{section}-apart-{rate}", case, APART, rate) for rate in RATES]
+    case = replace(case, steps=times * case.steps)
+    apart = [trained(out, f"{section}-apart-{rate}", case, APART, rate) for rate in rates]
     model, told = min(apart, key=lambda one: one[1]["validation"])
     losses: dict[str, dict[str, Losses]] = {part: {} for part in case.test}
     facts: dict[str, dict[str, Any]] = {}
-    for method in (APART, WINDOW, *list(METHODS)[1:]):
+    for method in (APART, WINDOW, *(name for name in methods if name != APART)):
         slug = f"{section}-{method.replace(' ', '-').replace('(', '').replace(')', '')}"
         facts[method] = told
         if method not in (APART, WINDOW):
@@ -232,7 +235,7 @@ def run_case(out: Path, section: str) -> None:
         print(f"{method:22s} validation {one['validation']:.4f}  training {one['cpu_s']:.0f} CPU s")
     for part, found in losses.items():
         print_table(part, found)
-    if section == "texts":
+    if section == "texts" and times == 1:
         print_costs(out, section)
 
 
@@ -242,7 +245,7 @@ def print_table(part: str, found: dict[str, Losses]) -> None:
     for method, losses in found.items():
         cells = [f"{x:.4f}" for n in LENGTHS for x in (losses[:n].mean(), *halves(losses[:n]))]
         print(f"| {method} | {' | '.join(cells)} |")
-    for other in (WINDOW, RMT):
+    for other in (WINDOW, RMT) if {MID, RMT} <= found.keys() else ():
         cells = []
         for n in LENGTHS:
             less = (found[MID] - found[other])[:n]
@@ -293,9 +296,12 @@ if __name__ == "__main__":
     parser.add_argument("--section", default="texts", choices=list(CASES))
     parser.add_argument("--method", default=MID)
     parser.add_argument("--steps", type=int, default=LENGTHS[-1])
+    parser.add_argument("--times", type=int, default=1, help="how many times as many steps of training")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.what == "stream":
         run_stream(given.out, given.section, given.method, given.steps)
     else:
-        run_case(given.out, given.what)
+        run_case(given.out, given.what, given.times, given.rates, given.methods)

@@ -30,7 +30,8 @@ import seqsci
 from seqsci import matrix, registry
 from seqsci.errors import SeqsciError
 from seqsci.metrics import block_bootstrap, losses_by_object
-from seqsci.models.baselines import Ridge, seasonal_naive
+from seqsci.models.baselines import seasonal_naive
+from seqsci.models.ridge import CONTEXTS, Ridge
 from seqsci.nn.head import build
 from seqsci.recipe import Recipe, as_tree, read
 from seqsci.recipe import build as checked
@@ -113,7 +114,7 @@ class Answer:
 
 def rows() -> list[str]:
     """Every encoder, and HMT around some."""
-    plain = [name for name in registry.names() if name != "hmt"]
+    plain = [name for name in registry.names() if name != "hmt"]  # patches as their recipes have them
     return [*plain, *(f"hmt/{name}" for name in AROUND)]
 
 
@@ -123,7 +124,9 @@ def planned(row: str, column: Column, seed: int) -> Recipe:
     tree = read(f"{column.task}/{name}")
     tree = {**{key: tree[key] for key in ("task", "model", "train")}, "data": {"name": column.data}}
     patience = {"train.patience": column.settings["train.epochs"]}
-    made = checked(tree).with_({**column.settings, **patience, "train.seed": seed})
+    # Patches normalise each window themselves.
+    level = {"data.level": "none"} if (name, column.task) == ("patched", "forecast") else {}
+    made = checked(tree).with_({**column.settings, **level, **patience, "train.seed": seed})
     tree = as_tree(made)
     sizes = []
     for width in WIDTHS:
@@ -135,6 +138,8 @@ def planned(row: str, column: Column, seed: int) -> Recipe:
 def widened(model: Settings, row: str, width: int, context: int) -> dict[str, Any]:
     """A model's block at a width, with HMT around it if the row says so; an inner width that is given stays as many
     times the width."""
+    if "encoder" in model:
+        return {**model, "encoder": widened(model["encoder"], row, width, context)}
     own = {**model, "width": width}
     if model.get("feedforward") is not None:
         own["feedforward"] = model["feedforward"] * width // model["width"]
@@ -215,7 +220,7 @@ def _forecasts(name: str, data: Any) -> Floats:
     test, horizon = data.span("test"), data.shape.horizon
     if name == "seasonal naive":
         return np.asarray(seasonal_naive(test, horizon, data.frame.season), np.float64)
-    ridge = Ridge(data.shape.context, horizon).fit(data.span("train"), data.span("val"))
+    ridge = Ridge(data.shape.context, horizon, CONTEXTS).fit(data.span("train"), data.span("val"))
     return np.asarray(ridge.predict(test), np.float64)
 
 
