@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 import seqsci
-from seqsci import matrix, registry
+from seqsci import catalog, matrix, registry
 from seqsci.errors import SeqsciError
 from seqsci.metrics import block_bootstrap, losses_by_object
 from seqsci.models.baselines import seasonal_naive
@@ -150,9 +150,9 @@ def widened(model: Settings, row: str, width: int, context: int) -> dict[str, An
 
 
 def parameters(recipe: Recipe, column: Column) -> int:
-    """Of the network, without making its numbers."""
+    """Of the network."""
     sizes = prepared(column.data)[1].shape
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         network = build(recipe.task, recipe.model, sizes)
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
@@ -283,7 +283,7 @@ def missing(row: str, column: Column) -> str:
     """Why a row has nothing to say here, in a word or two."""
     if matrix.refused(row, column.task):
         return "refused"
-    return "" if (row.removeprefix("hmt/"), column.task) in matrix.shipped() else "no recipe"
+    return "" if f"{column.task}/{row.removeprefix('hmt/')}" in catalog.recipes() else "no recipe"
 
 
 def cell(row: str, found: Mapping[str, Answer], column: Column) -> str:

@@ -292,8 +292,13 @@ def find(source: str) -> Card | Path:
     if path.is_dir():
         raise SeqsciError(f"data: '{source}' is a folder; name a file in it")
     if not path.is_file():
-        raise SeqsciError(f"data: '{source}' is neither a file nor a data set{nearest(path.stem, known)}")
+        raise SeqsciError(f"data: '{source}' is neither a file nor a data set{meant(path, known)}")
     return path
+
+
+def meant(path: Path, known: Sequence[str]) -> str:
+    """The nearest name of a data set, in words; of what has an ending, or stands in a folder, only a file was meant."""
+    return "; check the path" if path.suffix or len(path.parts) > 1 else nearest(path.stem, known)
 
 
 def describe(card: Card) -> str:

@@ -190,6 +190,15 @@ def test_what_is_given_is_not_searched():
     assert found.with_(flag).search["train.batch"] == space["train.batch"]
 
 
+def test_what_a_given_setting_rules_out_is_not_searched():
+    found, _ = recipe.resolve("", recipe="pretrain/hmt")
+    space = found.search["model.sensory"]["choice"]
+    small = found.with_({"model.segment": max(space) - 1})
+    assert found.search.keys() - small.search.keys() == {"model.segment", "model.sensory"}
+    with pytest.raises(SeqsciError, match=r"search\.model\.sensory: model\.sensory"):
+        small.with_({"search.model.sensory": {"choice": space}})
+
+
 def test_a_flag_that_stands_twice_is_refused():
     with pytest.raises(SeqsciError, match=r"--train\.lr: stands twice, with 1 and 2; keep one"):
         recipe.parse_changes(["train.lr=1", "train.lr=2"])

@@ -59,8 +59,10 @@ def test_what_a_model_that_knows_nothing_would_reach_is_told():
     from seqsci.report.pretrain import remarks
 
     metrics = {"baselines": {}, "data": {"domain": "genomics"}, "objective": "causal", "unit": "base"}
+    metrics |= {"model": "t2", "test": {"nats": 1.38}}
     assert remarks(metrics) == ["even: ln 4 = 1.3863, all 4 bases equally likely"]
     assert remarks({**metrics, "data": {"domain": "molecules"}}) == []
+    assert "t2 is worse than that" in remarks({**metrics, "test": {"nats": 1.39}})[0]
 
 
 def test_a_number_and_its_share_have_two_names():

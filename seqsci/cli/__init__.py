@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from seqsci.cli import benchmarks as _benchmarks  # noqa: F401 # it adds its verbs to the app
 from seqsci.cli import written as _written  # noqa: F401 # it adds its verbs to the app
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _leave_quietly()
     except OSError as problem:
         _refuse(_told(problem))
+    except UnusedCliTokensError as problem:
+        words = " ".join(problem.unused_tokens or ())
+        _refuse(f"'{words}' is one word too many; `seqsci VERB --help` says what a verb takes")
     except CycloptsError as problem:
         _refuse(" ".join(str(problem).split()))
     except SeqsciError as problem:

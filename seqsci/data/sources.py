@@ -9,7 +9,7 @@ from typing import Any
 from seqsci import catalog
 from seqsci.catalog import Card
 from seqsci.data.download import digest
-from seqsci.errors import SeqsciError, nearest
+from seqsci.errors import SeqsciError
 
 
 def named_card(source: Any, domain: str, what: str) -> Card | None:
@@ -44,7 +44,7 @@ def named_paths(source: str | Path) -> list[Path]:
         if path.is_dir():
             raise SeqsciError(f"data: '{path}' is a folder; name a file in it")
         if not path.is_file():
-            near = nearest(path.stem, catalog.names("datasets"))
+            near = catalog.meant(path, catalog.names("datasets"))
             raise SeqsciError(f"data: '{path}' is neither a file nor a data set{near}")
     return paths
 

@@ -137,5 +137,8 @@ def _choose(task: str, model: str, changes: Mapping[str, Any]) -> str:
     by_domain, general = f"{task}/{model}-{domain}", f"{task}/{model}"
     if by_domain not in catalog.recipes() and general not in catalog.recipes():
         known = ", ".join(name for name in catalog.recipes() if name.startswith(f"{task}/"))
-        raise SeqsciError(f"model.name: there is no recipe of '{model}' for {task}; there are {known}")
+        raise SeqsciError(
+            f"model.name: there is no recipe of '{model}' for {task}; there are {known} "
+            f"(`seqsci models {model}` says what it is for)"
+        )
     return by_domain if by_domain in catalog.recipes() else general

@@ -258,12 +258,27 @@ def build(tree: Tree) -> Recipe:
 def change(tree: Tree, changes: Mapping[str, Any]) -> Tree:
     """The nested mapping with dotted paths changed.
 
-    A setting that is given leaves the space of the search, which would draw another value for it; a whole `search`
-    takes the place of the old one.
+    A setting that is given leaves the space of the search, which would draw another value for it, and so does what it
+    no longer lets be tried; a whole `search` takes the place of the old one.
     """
     old = {} if "search" in changes else tree.get("search") or {}
-    kept = {path: law for path, law in old.items() if path not in changes}
+    new = merge({**tree, "search": {}}, nest(changes))
+    kept = {
+        path: law
+        for path, law in old.items()
+        if path not in changes and (_may_try(new, path, law) or not _may_try(tree, path, law))
+    }
     return merge({**tree, "search": kept}, nest(changes))
+
+
+def _may_try(tree: Tree, path: str, law: Any) -> bool:
+    """Whether every candidate of an entry of a search space fits the rest."""
+    try:
+        for candidate in candidates(path, law):
+            build({**merge(tree, nest({path: candidate})), "search": {}})
+    except SeqsciError:
+        return False
+    return True
 
 
 def as_tree(recipe: Recipe) -> Tree:

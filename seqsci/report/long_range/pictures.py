@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from seqsci.data.long_range import pathfinder
 from seqsci.report.drawing import BLUE, INK, RIVALS, SKY, array, new_figure, whole_ticks
@@ -61,7 +62,12 @@ def _draw_scores(material: Material) -> Figure:
         axes.set_title(name, fontsize=10, loc="left")
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.grid(False, axis="y")
-        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.24), ncols=2)
+        # Below the axis' own label, whatever the height of the panel: in points, not in shares of it.
+        under = ScaledTranslation(0, -34 / 72, figure.dpi_scale_trans)
+        axes.legend(
+            fontsize=7, frameon=False, loc="upper left", ncols=2, borderaxespad=0,
+            bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + under,
+        )  # fmt: skip
     return figure
 
 

@@ -63,7 +63,9 @@ def remarks(metrics: Metrics) -> list[str]:
     said = []
     letters = EVEN.get(metrics["data"].get("domain", ""))
     if letters is not None and metrics["objective"] != "fim":
-        said.append(f"even: ln {letters} = {math.log(letters):.4f}, all {letters} {metrics['unit']}s equally likely")
+        even = f"even: ln {letters} = {math.log(letters):.4f}, all {letters} {metrics['unit']}s equally likely"
+        worse = metrics["test"]["nats"] > math.log(letters)
+        said.append(f"{even}; {metrics['model']} is worse than that: it needs more data or training" if worse else even)
     for name, result in metrics["baselines"].items():
         facts = result["facts"]
         if name == "markov":

@@ -227,8 +227,8 @@ def _notes(speaker: Speaker, gapped: Gapped) -> list[str]:
     total = gapped.known() + sum(longest)
     if max(longest) > LONGEST * total:
         notes.append(
-            f"a gap of {max(longest):,} residues is longer than any in training, which are up to {LONGEST:.0%} of what "
-            f"follows them"
+            f"a gap of {max(longest):,} residues is {max(longest) / total:.0%} of a protein of {total:,}; in training "
+            f"none was more than {LONGEST:.0%}"
         )
     if total + 2 * len(longest) + 1 + ENDS > speaker.context:
         notes.append(

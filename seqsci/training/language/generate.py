@@ -85,6 +85,8 @@ def generate(
         notes.append(f"{cut:,} of {count:,} sequences had no end after {longest:,} tokens and were cut there")
     table = _table(speaker, drawn)
     found = beside(speaker, table, seed)
+    if "valid" in found.columns.columns and not found.columns["valid"].any():
+        notes.append("none of them is valid, so that the .smi file is empty; the table has them all (.csv or .parquet)")
     notes = [*before.notes, *notes, *found.notes]
     for note in notes:
         if tell is not None:

@@ -92,7 +92,7 @@ def catalog_problem(name: str) -> SeqsciError:
     known = [one for one in catalog.names("datasets") if catalog.card(one).domain in SCIENCES]
     if Path(name).is_dir():
         return SeqsciError(f"data: '{name}' is a folder; name a file in it")
-    return SeqsciError(f"data: '{name}' is neither a file nor a data set{nearest(Path(name).stem, known)}")
+    return SeqsciError(f"data: '{name}' is neither a file nor a data set{catalog.meant(Path(name), known)}")
 
 
 def _by_columns(source: Any) -> str:
