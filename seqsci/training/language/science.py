@@ -87,7 +87,6 @@ def science_of(data: WrittenData, source: Any = None) -> str:
 
 def catalog_problem(name: str) -> SeqsciError:
     """For a name that is neither a data set nor a file: only data sets of written sequences are proposed."""
-    from seqsci.errors import nearest
 
     known = [one for one in catalog.names("datasets") if catalog.card(one).domain in SCIENCES]
     if Path(name).is_dir():
