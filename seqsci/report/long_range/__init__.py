@@ -115,10 +115,11 @@ def verdicts(material: Material) -> list[str]:
             continue
         best = own.sort("score", descending=task["measure"] != "mse").row(0, named=True)
         lost = own.filter("at_chance")["method"].to_list()
-        said.append(
-            f"{name}: {task['what']}. Best: {best['method']}, {fixed_text(best['score'], 3)}; at chance: "
-            f"{', '.join(lost) or 'none'}{_beaten(own, task)}"
+        first = (
+            f"Best: {best['method']}, {fixed_text(best['score'], 3)}; at chance or worse: {', '.join(lost) or 'none'}"
         )
+        learnt = "No encoder has learnt it: all are at chance or worse" if len(lost) == len(own) else first
+        said.append(f"{name}: {task['what']}. {learnt}{_beaten(own, task)}")
     reasons: dict[tuple[str, str], list[str]] = {}
     for (name, model), cell in material.cells.items():
         if cell["why"]:
