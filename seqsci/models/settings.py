@@ -196,8 +196,24 @@ EncoderSettings = Annotated[
 """Settings of what HMT can be put around, and what can read patches, told apart by `name`."""
 
 
+class _Around:
+    """What settings around another encoder's have from it."""
+
+    encoder: EncoderSettings
+
+    @property
+    def width(self) -> int:
+        """Of the encoder."""
+        return self.encoder.width
+
+    @property
+    def dropout(self) -> float:
+        """Of the encoder."""
+        return self.encoder.dropout
+
+
 @dataclass(frozen=True, kw_only=True)
-class HMTSettings:
+class HMTSettings(_Around):
     """HMT (He et al., NAACL 2025, arXiv 2405.06067), a memory around another encoder; defaults are the paper's."""
 
     name: Literal["hmt"] = "hmt"
@@ -227,16 +243,6 @@ class HMTSettings:
     """Gradients end at each so many-th border of segments; 0 for nowhere."""
     checkpoint: bool = False
     """Compute each segment again in the backward pass: less memory, and a third more time."""
-
-    @property
-    def width(self) -> int:
-        """Of the encoder."""
-        return self.encoder.width
-
-    @property
-    def dropout(self) -> float:
-        """Of the encoder."""
-        return self.encoder.dropout
 
     @property
     def direction(self) -> str:
@@ -281,7 +287,7 @@ def _patch_encoder() -> TransformerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchedSettings:
+class PatchedSettings(_Around):
     """Patches for another encoder, beside a linear path (after PatchTST, Nie et al., ICLR 2023, arXiv 2211.14730)."""
 
     name: Literal["patched"] = "patched"
@@ -301,16 +307,6 @@ class PatchedSettings:
     def step(self) -> int:
         """Steps from one patch to the next."""
         return self.patch if self.stride is None else self.stride
-
-    @property
-    def width(self) -> int:
-        """Of the encoder."""
-        return self.encoder.width
-
-    @property
-    def dropout(self) -> float:
-        """Of the encoder."""
-        return self.encoder.dropout
 
     def __post_init__(self) -> None:
         if self.step > self.patch:

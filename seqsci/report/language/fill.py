@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from seqsci.report.drawing import BLUE, new_figure, whole_ticks
+from seqsci.report.drawing import new_figure
 from seqsci.report.language.material import Material as Material
-from seqsci.report.language.material import edges
+from seqsci.report.language.material import draw_nats
 
 PLACES = 80
 """Of a gap, that are drawn at most."""
@@ -38,13 +38,7 @@ def _draw_places(material: Material) -> Figure | None:
 
 
 def _draw_likelihood(material: Material) -> Figure:
-    values = material.table["nats_per_token"].to_numpy()
-    figure, (axes,) = new_figure(7, 3)
-    borders = edges([values])
-    axes.hist(np.clip(values, borders[0], borders[-1]), borders, color=BLUE)
-    axes.set(xlabel="nats per token of the gaps (lower: more probable)", ylabel="candidates")
-    whole_ticks(axes.yaxis)
-    return figure
+    return draw_nats(material, "token of the gaps", "candidates")
 
 
 PICTURES = {"places": _draw_places, "likelihood": _draw_likelihood}

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure, whole_ticks
 from seqsci.report.language.material import Material as Material
-from seqsci.report.language.material import draw_sides, edges
+from seqsci.report.language.material import draw_nats, draw_sides
 
 PROPERTIES = {
     "qed": "QED, drug-likeness",
@@ -93,13 +93,7 @@ def _draw_identity(material: Material) -> Figure | None:
 
 
 def _draw_likelihood(material: Material) -> Figure:
-    values = material.table["nats_per_token"].to_numpy()
-    figure, (axes,) = new_figure(7, 3)
-    borders = edges([values])
-    axes.hist(np.clip(values, borders[0], borders[-1]), borders, color=BLUE)
-    axes.set(xlabel=f"nats per {material.unit} (lower: more probable)", ylabel="generated sequences")
-    whole_ticks(axes.yaxis)
-    return figure
+    return draw_nats(material, material.unit, "generated sequences")
 
 
 PICTURES = {

@@ -42,6 +42,17 @@ class Material:
             return self.lazy.collect()
 
 
+def draw_nats(material: Material, unit: str, of: str) -> Figure:
+    """How probable the model finds what it has made: nats per `unit` of so many `of`."""
+    values = material.table["nats_per_token"].to_numpy()
+    figure, (axes,) = new_figure(7, 3)
+    borders = edges([values])
+    axes.hist(np.clip(values, borders[0], borders[-1]), borders, color=BLUE)
+    axes.set(xlabel=f"nats per {unit} (lower: more probable)", ylabel=of)
+    whole_ticks(axes.yaxis)
+    return figure
+
+
 def edges(values: Iterable[Sequence[float] | Floats], most: int = 50, at_zero: bool = False) -> list[float]:
     """Borders of bins over all of some samples, of which the outermost thousandths share the outer bins.
 
