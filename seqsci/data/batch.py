@@ -128,7 +128,7 @@ class Shape:
 
     `context` L, `horizon` H, `channels` C read, `outputs` C_out forecast, `marks` T;
     `output_index (C_out,)`: which of the C channels are forecast; `level`: what is taken off a window first,
-    "none", "last" or "mean".
+    "none", "last" or "mean"; `season`: steps of a season.
     """
 
     context: int
@@ -138,6 +138,7 @@ class Shape:
     marks: int
     output_index: tuple[int, ...]
     level: str = "none"
+    season: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,12 @@
 
 Patches, one channel at a time, normalised windows and a head on all states are PatchTST's (Nie et al., "A Time Series
 is Worth 64 Words", ICLR 2023, arXiv 2211.14730), the normalisation is RevIN's (Kim et al., ICLR 2022) without learnt
-scale: P steps make one vector, which any encoder of the zoo reads. The linear path is ridge regression relative to the
-last value (NLinear, Zeng et al., AAAI 2023, arXiv 2205.13504; in closed form as in Toner and Darlow, ICML 2024, arXiv
-2403.14587), with one weight more for each step of the horizon: on the last value l, by which a level goes back to the
-mean of the training rows,
+scale: P steps make one vector, which any encoder of the zoo reads. The linear path p is `slopes.py`'s,
 
-    y_h = l + sum_i w_hi (x_i - l) + v_h l + b_h + s e_h(patches of (x - m) / s)     m, s: mean, deviation of x
+    y_ch = p_ch(x_c) + s e_h(patches of (x_c - m) / s)     m, s: mean, deviation of x_c
 
-w, v and b are solved before training, on the training windows; both penalties, and how many of the last steps are
-read, are chosen on validation. They are not trained: the encoder's part e learns what they leave, and begins at 0.
+and solved before training, on the training windows; what there is to choose of it is chosen on validation. It is not
+trained: the encoder's part e learns what it leaves, and begins at 0.
 
 B batch, L context, H horizon, C_out channels forecast, P steps of a patch, n patches, D width.
 """
@@ -28,14 +25,10 @@ from seqsci import registry
 from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
 from seqsci.models.baselines import Span
-from seqsci.models.ridge import CONTEXTS, Ridge
 from seqsci.models.settings import PatchedSettings
+from seqsci.models.slopes import Slopes, own_steps
 from seqsci.nn.embeddings import sinusoid
 
-LEVELS = (0.15, 0.5, 1.5, math.inf)
-"""Penalties on v that are tried, as shares of the windows: of a series of variance 1 about 1/(1 + share) of a weight is
-left, with the last nothing. All are above 0: three of four blocks of ETTh1, each held out in turn, did worse with less.
-"""
 EPSILON = 1e-5
 """Added to the variance of a window."""
 
@@ -117,8 +110,8 @@ class PatchedEncoder(nn.Module):
 
 @registry.register_model("forecast", "patched")
 class Patched(nn.Module):
-    """The linear path and the encoder on patches, the same for every channel and of no other: it reads no marks,
-    no covariates and no channel that it does not forecast.
+    """The linear path and the encoder on patches, each channel by itself: it reads no marks, no covariates and no
+    channel that it does not forecast.
 
     Before `solve` the linear path repeats the last value.
 
@@ -126,8 +119,8 @@ class Patched(nn.Module):
         SeqsciError: an encoder too deep for the patches of a context.
     """
 
-    slope: Tensor
-    level: Tensor
+    shared: Tensor
+    own: Tensor
     offset: Tensor
 
     @staticmethod
@@ -139,9 +132,11 @@ class Patched(nn.Module):
         super().__init__()
         PatchedEncoder.check(settings, shape.context)
         self.context, self.horizon, self.index = shape.context, shape.horizon, list(shape.output_index)
-        self.register_buffer("slope", torch.zeros(shape.context, shape.horizon))
-        self.register_buffer("level", torch.zeros(shape.horizon))
-        self.register_buffer("offset", torch.zeros(shape.horizon))
+        self.season = shape.season
+        recent = own_steps(shape.context, shape.season)
+        self.register_buffer("shared", torch.zeros(shape.context, shape.horizon))
+        self.register_buffer("own", torch.zeros(shape.outputs, recent, shape.horizon))
+        self.register_buffer("offset", torch.zeros(shape.outputs, shape.horizon))
         self.patches = Patches(settings, 1)
         self.dropout = nn.Dropout(settings.head_dropout)
         self.head = nn.Linear(self._states() * settings.width, shape.horizon)
@@ -149,17 +144,11 @@ class Patched(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     @torch.no_grad()
-    def solve(self, train: Span, val: Span) -> Ridge:
-        """The linear path in closed form, on training windows; what there is to choose is chosen on validation.
-
-        Of the last steps as many are read as do best there: all L, or one of `ridge.CONTEXTS`.
-        """
-        shorter = [context for context in CONTEXTS if context < self.context]
-        found = Ridge(self.context, self.horizon, shorter, LEVELS).fit(train, val)
-        weights = torch.from_numpy(found.weights).to(self.slope)
-        self.slope.zero_()[self.context - found.context :] = weights[:-2]
-        self.level.copy_(weights[-2])
-        self.offset.copy_(weights[-1])
+    def solve(self, train: Span, val: Span) -> Slopes:
+        """The linear path in closed form, on training windows; what there is to choose is chosen on validation."""
+        found = Slopes(self.context, self.horizon, self.season).fit(train, val)
+        for name in ("shared", "own", "offset"):
+            getattr(self, name).copy_(torch.from_numpy(getattr(found, name)))
         return found
 
     def forward(self, batch: Batch) -> Tensor:
@@ -171,7 +160,9 @@ class Patched(nn.Module):
         """(B, C_out, L) -> (B, C_out, H), in full precision whatever the encoder has."""
         with torch.autocast(x.device.type, enabled=False):
             last = x[..., -1:]
-            return last + (x - last) @ self.slope + last * self.level + self.offset
+            x = x - last
+            own = torch.einsum("bcn,cnh->bch", x[..., -self.own.shape[1] :], self.own)
+            return last + x @ self.shared + own + self.offset
 
     def _learnt(self, x: Tensor) -> Tensor:
         """(B, C_out, L) -> (B, C_out, H)."""

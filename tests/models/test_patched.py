@@ -1,4 +1,4 @@
-"""Patched: the linear path is ridge's, each channel is by itself, and training adds only what validation likes."""
+"""Patched: the linear path is in closed form, each channel is by itself, and training adds only what validation likes."""
 
 from dataclasses import replace
 
@@ -9,10 +9,8 @@ import torch
 import seqsci
 from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
-from seqsci.models import patched
 from seqsci.models.baselines import Span
 from seqsci.models.patched import Patched, PatchedEncoder, patches
-from seqsci.models.ridge import Ridge
 from seqsci.models.settings import InformerSettings, PatchedSettings, T2Settings, TransformerSettings
 from seqsci.nn.head import build
 from seqsci.recipe import ForecastData, ForecastRecipe, resolve
@@ -51,17 +49,15 @@ def spans(rows: int = 900) -> tuple[np.ndarray, Span, Span]:
     return values, Span(values, seen, np.arange(CONTEXT, 600)), Span(values, seen, np.arange(600, 890))
 
 
-@pytest.mark.parametrize("contexts", [(), (24,)])
-def test_the_linear_path_alone_is_the_ridge_that_chooses_its_level(
-    contexts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(patched, "CONTEXTS", contexts)
+def test_the_linear_path_alone_is_the_one_in_closed_form() -> None:
     values, train, val = spans()
-    made = network(shape=replace(SHAPE, channels=2, output_index=(0, 1)), awake=False)
+    made = network(shape=replace(SHAPE, channels=2, output_index=(0, 1), season=4), awake=False)
     found = made.solve(train, val)
-    assert found.context in (CONTEXT, *contexts)
-    expected = Ridge(CONTEXT, HORIZON, contexts, patched.LEVELS).fit(train, val).predict(val)
+    assert made.own.shape == (2, 28, HORIZON) and made.own.any() and made.shared.any() and made.offset.any()
     rows = val.origins[:, None] + np.arange(-CONTEXT, 0)
+    x = values[rows] - values[val.origins - 1][:, None]
+    expected = np.einsum("wlc,lh->whc", x, found.shared) + np.einsum("wnc,cnh->whc", x[:, -28:], found.own)
+    expected += found.offset.T + values[val.origins - 1][:, None]
     given = replace(batch(len(rows), 2), values=torch.from_numpy(values[rows]).float())
     np.testing.assert_allclose(made(given).detach().numpy(), expected, atol=1e-5)
 
@@ -74,9 +70,11 @@ def test_it_repeats_the_last_value_before_anything_is_solved() -> None:
 
 def test_channels_do_not_know_each_other() -> None:
     made, given = network(), batch()
-    torch.nn.init.normal_(made.slope, std=0.1)
+    for weights in (made.shared, made.own):
+        torch.nn.init.normal_(weights, std=0.1)
     turned = network(shape=replace(SHAPE, output_index=(0, 2)))
-    turned.load_state_dict(made.state_dict())
+    state = made.state_dict()
+    turned.load_state_dict({**state, **{name: state[name].flip(0) for name in ("own", "offset")}})
     torch.testing.assert_close(turned(given), made(given)[..., [1, 0]])
     other = given.values.clone()
     other[..., 1:] += 3 * torch.randn_like(other[..., 1:])
@@ -85,7 +83,8 @@ def test_channels_do_not_know_each_other() -> None:
 
 def test_a_window_that_is_shifted_and_stretched_has_such_a_forecast() -> None:
     made, given = network(), batch()
-    torch.nn.init.normal_(made.slope, std=0.1)
+    for weights in (made.shared, made.own):
+        torch.nn.init.normal_(weights, std=0.1)
     shift, scale = torch.tensor([5.0, -3.0, 20.0]), torch.tensor([0.5, 3.0, 10.0])
     moved = made(replace(given, values=given.values * scale + shift))
     torch.testing.assert_close(moved, made(given) * scale[[2, 0]] + shift[[2, 0]], rtol=1e-3, atol=1e-3)
@@ -95,7 +94,8 @@ def test_the_linear_path_is_not_trained() -> None:
     made = network().train()
     made(batch()).square().sum().backward()
     trained = {name for name, _ in made.named_parameters()}
-    assert not trained & {"slope", "level", "offset"} and {"slope", "level", "offset"} <= set(made.state_dict())
+    solved = {"shared", "own", "offset"}
+    assert not trained & solved and solved <= set(made.state_dict())
     assert all(p.grad is not None for p in made.parameters())
 
 

@@ -1,4 +1,4 @@
-"""Ridge: what it sums without cutting a window, and what it chooses on validation."""
+"""Ridge: what it chooses on validation, and the sums behind it, for which no window is cut."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
 from seqsci.models.baselines import Span
-from seqsci.models.ridge import PENALTIES, Ridge, moments
+from seqsci.models.moments import Normal, forecasts, moments, squared_error
+from seqsci.models.ridge import PENALTIES, Ridge
 
 
 def series(rows: int, channels: int = 2, gaps: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -17,12 +18,12 @@ def series(rows: int, channels: int = 2, gaps: float = 0.0, seed: int = 0) -> tu
 
 
 def windows(span: Span, context: int, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Contexts less their last value with that and 1 behind, horizons less it, and which of their steps were seen."""
+    """Contexts less their last value with 1 behind, horizons less it, and which of their steps were seen."""
     past = sliding_window_view(span.values, context, axis=0)[span.origins - context]
     future = sliding_window_view(span.values, horizon, axis=0)[span.origins]
     seen = sliding_window_view(span.observed, horizon, axis=0)[span.origins]
     last = past[..., -1:]
-    return np.concatenate([past - last, last, np.ones_like(last)], -1), future - last, seen
+    return np.concatenate([past - last, np.ones_like(last)], -1), future - last, seen
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,22 +44,46 @@ def test_sums_are_those_of_the_windows(context: int, horizon: int, count: int, g
     assert found.count == len(x)
     np.testing.assert_allclose(found.xx, x.T @ x, atol=1e-8)
     np.testing.assert_allclose(found.xy, x.T @ y, atol=1e-8)
-    weights = np.random.default_rng(seed).normal(size=(context + 2, horizon))
+    weights = np.random.default_rng(seed).normal(size=(context + 1, horizon))
     assert found.error(weights) == pytest.approx(((x @ weights - y) ** 2).sum(), abs=1e-6)
 
 
-def test_solutions_are_those_of_the_normal_equations() -> None:
+def test_slopes_are_those_of_the_normal_equations() -> None:
     values, observed = series(300)
     known = moments(Span(values, observed, np.arange(20, 200)), 12, 5)
-    for penalty, level, weights in known.solutions((0.5, 20.0), (0.0, 0.3)):
-        damping = np.diag([penalty] * 12 + [level * known.count, 0])
-        np.testing.assert_allclose(weights, np.linalg.lstsq(known.xx + damping, known.xy, rcond=None)[0], atol=1e-8)
-    kept = [i for i in range(14) if i != 12]
-    ((_, _, weights),) = known.solutions((20.0,), (np.inf,))
-    damping = np.diag([20.0] * 12 + [0])
-    plain = np.linalg.lstsq(known.xx[np.ix_(kept, kept)] + damping, known.xy[kept], rcond=None)[0]
-    np.testing.assert_allclose(weights[kept], plain, atol=1e-8)
-    assert not weights[12].any()
+    precision = np.geomspace(9, 1, 12)
+    for dearer, own in ((np.ones(12), None), (precision, precision)):
+        normal = Normal(known, own)
+        for penalty in (0.5, 20.0):
+            damping = np.diag([*(penalty * dearer), 0])
+            expected = np.linalg.lstsq(known.xx + damping, known.xy, rcond=None)[0]
+            np.testing.assert_allclose(normal.weights(penalty), expected, atol=1e-8)
+    later = np.array([0.5, 1.0, 2.0, 8.0, np.inf])
+    found = Normal(known, precision).slopes(later)
+    for step, penalty in enumerate(later):
+        np.testing.assert_allclose(found[:, step], Normal(known, precision).slopes(penalty)[:, step], atol=1e-10)
+    assert not found[:, -1].any()
+
+
+def test_what_weights_leave_is_summed_as_if_it_had_been_cut() -> None:
+    values, observed = series(300, gaps=0.02)
+    span = Span(values, observed, np.arange(20, 200))
+    weights = np.random.default_rng(0).normal(size=(13, 5))
+    x, y, seen = windows(span, 12, 5)
+    x, y = x[seen.all(-1)], y[seen.all(-1)]
+    left = moments(span, 12, 5).left_by(weights, 4)
+    np.testing.assert_allclose(left.xx, x[:, -5:].T @ x[:, -5:], atol=1e-8)
+    np.testing.assert_allclose(left.xy, x[:, -5:].T @ (y - x @ weights), atol=1e-8)
+    assert left.yy == pytest.approx(((y - x @ weights) ** 2).sum())
+
+
+def test_errors_count_the_steps_that_were_observed() -> None:
+    values, observed = series(300, gaps=0.1)
+    span = Span(values, observed, np.arange(20, 200))
+    weights = np.random.default_rng(0).normal(size=(13, 5))
+    _, y, seen = windows(span, 12, 5)
+    left = forecasts(span, weights).swapaxes(1, 2) - values[span.origins - 1][..., None] - y
+    assert squared_error(moments(span, 12, 5), span, weights) == pytest.approx((left**2)[seen].sum())
 
 
 def test_the_penalty_is_the_one_of_the_least_error_at_observed_steps() -> None:
@@ -67,8 +92,9 @@ def test_the_penalty_is_the_one_of_the_least_error_at_observed_steps() -> None:
     ridge = Ridge(10, 4).fit(train, val)
     x, y, seen = windows(val, 10, 4)
     errors = {}
-    for penalty, _, weights in moments(train, 10, 4).solutions(PENALTIES, (np.inf,)):
-        errors[penalty] = (((x @ weights - y) ** 2)[seen]).mean()
+    normal = Normal(moments(train, 10, 4))
+    for penalty in PENALTIES:
+        errors[penalty] = (((x @ normal.weights(penalty) - y) ** 2)[seen]).mean()
     assert ridge.penalty == min(errors, key=lambda penalty: errors[penalty])
     guess = ridge.predict(val).swapaxes(1, 2) - (values[val.origins - 1])[..., None]
     assert ((guess - y) ** 2)[seen].mean() == pytest.approx(min(errors.values()))
@@ -108,15 +134,3 @@ def test_a_context_that_the_data_are_too_short_for_is_not_tried(longer: int) -> 
     values = repeating(1200, 30)
     train, val = (Span(values, values == values, np.arange(*rows)) for rows in ((8, 797), (800, 996)))
     assert Ridge(8, 4, (longer,)).fit(train, val).context == 8
-
-
-def test_a_level_that_goes_back_to_the_mean_is_found() -> None:
-    draw = np.random.default_rng(2)
-    values = np.zeros((3000, 1))
-    for row in range(1, 3000):
-        values[row] = 0.97 * values[row - 1] + draw.normal(size=1) * 0.24
-    train, val = (Span(values, values == values, np.arange(*rows)) for rows in ((6, 2000), (2000, 2950)))
-    relative, levelled = Ridge(6, 40).fit(train, val), Ridge(6, 40, (), (0.01, np.inf)).fit(train, val)
-    assert not relative.weights[-2].any() and relative.level == np.inf
-    assert levelled.level == 0.01
-    assert levelled.weights[-2, -1] == pytest.approx(0.97**40 - 1, abs=0.15)
