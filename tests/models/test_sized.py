@@ -46,7 +46,15 @@ def test_parameters_are_those_that_are_learnt() -> None:
     assert parameters(network) == 5 * 2 + 2 * 2
 
 
-WIDTHS = {"transformer": 40, "t2": 40, "informer": 40, "fcn": 40, "bioxlstm": 40, "hmt/t2": 40, "patched/transformer": 24}
+WIDTHS = {
+    "transformer": 40,
+    "t2": 40,
+    "informer": 40,
+    "fcn": 40,
+    "bioxlstm": 40,
+    "hmt/t2": 40,
+    "patched/transformer": 24,
+}
 """Those of the benchmark's recorded runs."""
 
 
