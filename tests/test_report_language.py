@@ -70,3 +70,20 @@ def test_a_number_and_its_share_have_two_names():
 
     rows = _counted({"counts": {"generated": 9, "novel_scaffolds": 3}, "novel_scaffolds": {"value": 0.5}})
     assert [row[0] for row in rows] == ["generated", "number of novel scaffolds"]
+
+
+def test_too_few_cases_have_a_dash_for_an_interval():
+    from seqsci.report.words import ends_text, interval_text
+    from seqsci.training.language.beside import _measured
+    from seqsci.training.language.score import _mean, agreement, measurement
+
+    assert ends_text((0.12345, 1234.5)) == "[0.1235, 1,234.5000]" and ends_text((0.1, 0.2), 3) == "[0.100, 0.200]"
+    assert ends_text((None, None)) == ends_text((float("nan"), float("nan"))) == "[–]"
+    assert interval_text({"difference": 0.5, "low": None, "high": None}) == "+0.5000 [–]"
+    for cases, dash in ((9, True), (10, False)):
+        nats = pl.Series([-1.0 - (n % 4) for n in range(cases)])
+        table = pl.DataFrame({"nats": nats, "tokens": [1] * cases, "stability": range(cases)})
+        told = [_mean(table, "nats", "base", 0), *agreement(measurement(table, "stability", "nats", 0))]
+        assert ["[–]" in text for text in told] == [dash, dash]
+        assert ("too few for an interval" in told[1]) == dash
+    assert _measured({"unique": {"value": 0.5, "low": None, "high": None}}) == [["unique", "0.500", "–", ""]]
