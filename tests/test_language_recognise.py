@@ -26,6 +26,39 @@ FILES = {
 }
 
 
+BASES = "ACGTTGCAACGGATTC"
+STRAY = {
+    "stop.fa": (f">a x\n{BASES}\n>b\n{BASES[:6]}\n*{BASES[7:]}\n", "record 2 (b) has '*' at position 7"),
+    "residue.fa": (f">\n{BASES}\n>\n{BASES}e\n", "record 2 has 'e' at position 17"),
+    "codes.fa": (f">a\n{BASES}RYRYNNRYKM\n>b\n{BASES}*\n", "record 2 (b) has '*' at position 17"),
+    "stop.csv": (f"id,sequence\nr,{BASES}\ns,{BASES}*\n", "row 2, column sequence, has '*' at position 17"),
+    "short.csv": ("id,seq\nr,ACGTAC\ns,ACG*AC\n", "row 2, column seq, has '*' at position 4"),
+    "named.csv": (f"id,what\nr,{BASES}\ns,{BASES}Q\n", "row 2, column what, has 'Q' at position 17"),
+}
+"""DNA with a symbol that strayed into it, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_dna_that_would_read_as_proteins_is_refused_with_what_stands_against_it(tmp_path: Path, name: str):
+    text, said = STRAY[name]
+    (tmp_path / name).write_text(text)
+    columns = {"data.columns": {"sequence": "what"}} if name == "named.csv" else {}
+    with pytest.raises(SeqsciError) as refused:
+        named_science(tmp_path / name, None, columns)
+    assert f"data: {name}: nearly all of its letters are bases, but {said}, which no DNA has" in str(refused.value)
+    assert "--domain genomics" in str(refused.value) and "--domain proteins" in str(refused.value)
+    for kind in ("genomics", "proteins"):
+        assert named_science(tmp_path / name, kind, columns) == kind
+    (tmp_path / "gaps.fa").write_text(f">a\n{BASES}-{BASES}\n")
+    assert named_science(tmp_path / "gaps.fa", None) == "genomics"  # which then says where the gap is
+
+
+def test_proteins_are_not_taken_for_dna_with_strays(tmp_path: Path):
+    for name, text in (("p.fa", ">a\nMKVLLEEFQWACGT*\n"), ("q.fa", ">a\nGATTACAGGSTANEFILPQNGGTTAA\n")):
+        (tmp_path / name).write_text(text)
+        assert named_science(tmp_path / name, None) == "proteins"
+
+
 REFUSED = {
     ("pretrain", "--data", "empty.fa"): "empty.fa is empty",
     ("pretrain", "--data", "bare.fa"): "headers and no letters",

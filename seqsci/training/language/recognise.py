@@ -13,6 +13,7 @@ import polars as pl
 from seqsci.catalog import SCIENCES
 from seqsci.data.opened import opened, opened_bytes
 from seqsci.errors import SeqsciError, nearest
+from seqsci.training.language.nearly import against_dna
 
 PARQUET = b"PAR1"
 LINES, SHOWN = 21, 12
@@ -33,7 +34,8 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
         suits: whether a file is of the science of that name.
 
     Raises:
-        SeqsciError: it is empty, may be of several sciences or is of none.
+        SeqsciError: it is empty, may be of several sciences or is of none; or would be read as proteins although it is
+            nearly all bases, with what stands against DNA.
     """
     for ours in columns:
         if ours not in COLUMNS:
@@ -47,11 +49,22 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
         suited = [name for name in SCIENCES if _column_suits(name, named, columns, suits)]
     else:
         suited = [name for name in SCIENCES if suits(name, path)]
+    stray = against_dna(path, table, columns.get("sequence", "")) if _dna_or_proteins(suited) else ""
+    if stray:
+        raise SeqsciError(
+            f"data: {path.name}: nearly all of its letters are bases, but {stray}, which no DNA has; if it is DNA, "
+            f"correct that and say --domain genomics (with data.invalid skip such records are left out); if these are "
+            f"proteins, say --domain proteins"
+        )
     if len(suited) == 1:
         return suited[0]
     if suited:
         raise SeqsciError(f"data.domain: {path.name}: it may be of {' or '.join(suited)}; say which by --domain")
     raise SeqsciError(_puzzle(path, table))
+
+
+def _dna_or_proteins(suited: list[str]) -> bool:
+    return suited in (["proteins"], ["genomics", "proteins"])
 
 
 def columns_told(path: Path) -> str:
