@@ -46,7 +46,7 @@ def test_dna_that_would_read_as_proteins_is_refused_with_what_stands_against_it(
     with pytest.raises(SeqsciError) as refused:
         named_science(tmp_path / name, None, columns)
     assert f"data: {name}: nearly all of its letters are bases, but {said}, which no DNA has" in str(refused.value)
-    assert "--domain genomics" in str(refused.value) and "--domain proteins" in str(refused.value)
+    assert "say data.domain genomics" in str(refused.value) and "say data.domain proteins" in str(refused.value)
     for kind in ("genomics", "proteins"):
         assert named_science(tmp_path / name, kind, columns) == kind
     (tmp_path / "gaps.fa").write_text(f">a\n{BASES}-{BASES}\n")
@@ -64,10 +64,14 @@ REFUSED = {
     ("pretrain", "--data", "bare.fa"): "headers and no letters",
     ("pretrain", "--data", "header.csv"): "a header and no rows",
     ("pretrain", "--data", "wrong.csv"): "in its columns (name, colour); name the one",
-    ("pretrain", "--data", "mixed.fa"): "--domain genomics, proteins, molecules",
+    ("pretrain", "--data", "mixed.fa"): "data.domain genomics, proteins, molecules (as a flag: --data.domain)",
     ("pretrain", "--data", "wrong.csv", "--data.columns", "{sequense: colour}"): "did you mean 'sequence'?",
     ("pretrain", "--data", "dna.fa", "--data.sets", "true"): "data.sets: a set is of records of one group",
-    ("finetune", "--data", "some.csv"): "among its columns (sequence, size, age); name its column by --label",
+    (
+        "finetune",
+        "--data",
+        "some.csv",
+    ): "among its columns (sequence, size, age); name its column by data.label (as a flag: --data.label)",
 }
 
 

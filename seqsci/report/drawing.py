@@ -70,9 +70,10 @@ def _touching(axes: Axes) -> int:
     """Numbers on the horizontal axis, where some have less than `GAP` between them; else 0."""
     low, high = sorted(axes.get_xlim())
     shown = [tick.label1 for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
-    boxes = sorted(label.get_window_extent().extents.tolist() for label in shown if label.get_text())
-    near = any(right[0] - left[2] < GAP for left, right in pairwise(boxes))
-    return len(boxes) if near else 0
+    boxes = [label.get_window_extent() for label in shown if label.get_text()]
+    spans = sorted((box.x0, box.x1) for box in boxes)
+    near = any(right[0] - left[1] < GAP for left, right in pairwise(spans))
+    return len(spans) if near else 0
 
 
 def save(figure: Figure, path: Path, simulated: bool = False) -> None:

@@ -53,13 +53,13 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
     if stray:
         raise SeqsciError(
             f"data: {path.name}: nearly all of its letters are bases, but {stray}, which no DNA has; if it is DNA, "
-            f"correct that and say --domain genomics (with data.invalid skip such records are left out); if these are "
-            f"proteins, say --domain proteins"
+            f"correct that and say data.domain genomics (with data.invalid skip such records are left out); if these "
+            f"are proteins, say data.domain proteins"
         )
     if len(suited) == 1:
         return suited[0]
     if suited:
-        raise SeqsciError(f"data.domain: {path.name}: it may be of {' or '.join(suited)}; say which by --domain")
+        raise SeqsciError(f"data.domain: {path.name}: it may be of {' or '.join(suited)}; say which by data.domain")
     raise SeqsciError(_puzzle(path, table))
 
 
@@ -118,14 +118,14 @@ def _ending(path: Path) -> str:
 
 def _puzzle(path: Path, table: pl.DataFrame | None) -> str:
     """Why nothing is recognised, and what helps."""
-    which = f"--domain {', '.join(SCIENCES)}"
+    which = f"data.domain {', '.join(SCIENCES)}"
     if table is not None and table.height == 0:
         return f"data: {path.name} has a header and no rows; give a file with records"
     if table is not None:
         told = f"data: {path.name}: no known science is recognised in its columns ({columns_told(path)})"
         if "sequence" in table.columns:
             return f"{told}; say {which}"
-        named = f"--data.columns '{{sequence: {table.columns[0]}}}'"
+        named = f"data.columns '{{sequence: {table.columns[0]}}}'"
         return f"{told}; name the one with sequences or SMILES, such as {named}, or say {which}"
     try:
         lines = _lines(path)
