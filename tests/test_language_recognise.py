@@ -11,7 +11,7 @@ from seqsci.cli import main
 from seqsci.recipe.typed import Text
 from seqsci.runs import Run
 from seqsci.training.language.generate import generate
-from seqsci.training.language.science import named_science
+from seqsci.training.language.science import named_science, require_kind
 from seqsci.training.language.speaker import Speaker
 
 FILES = {
@@ -49,6 +49,11 @@ def test_dna_that_would_read_as_proteins_is_refused_with_what_stands_against_it(
     assert "say data.domain genomics" in str(refused.value) and "say data.domain proteins" in str(refused.value)
     for kind in ("genomics", "proteins"):
         assert named_science(tmp_path / name, kind, columns) == kind
+    if name == "short.csv":
+        with pytest.raises(SeqsciError, match=r"the model of RUN reads, but row 2, column seq, has '\*' at position 4"):
+            require_kind(str(tmp_path / name), "genomics", "RUN")
+        with pytest.raises(SeqsciError, match="is of proteins, and the model of RUN reads molecules"):
+            require_kind(str(tmp_path / name), "molecules", "RUN")
     (tmp_path / "gaps.fa").write_text(f">a\n{BASES}-{BASES}\n")
     assert named_science(tmp_path / "gaps.fa", None) == "genomics"  # which then says where the gap is
 

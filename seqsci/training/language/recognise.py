@@ -49,8 +49,7 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
         suited = [name for name in SCIENCES if _column_suits(name, named, columns, suits)]
     else:
         suited = [name for name in SCIENCES if suits(name, path)]
-    stray = against_dna(path, table, columns.get("sequence", "")) if _dna_or_proteins(suited) else ""
-    if stray:
+    if stray := stray_told(path, suited, columns.get("sequence", "")):
         raise SeqsciError(
             f"data: {path.name}: nearly all of its letters are bases, but {stray}, which no DNA has; if it is DNA, "
             f"correct that and say data.domain genomics (with data.invalid skip such records are left out); if these "
@@ -63,8 +62,11 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
     raise SeqsciError(_puzzle(path, table))
 
 
-def _dna_or_proteins(suited: list[str]) -> bool:
-    return suited in (["proteins"], ["genomics", "proteins"])
+def stray_told(path: Path, suited: list[str], column: str = "") -> str:
+    """What stands against DNA in a file that would be read as proteins and is nearly all bases; else empty."""
+    if suited not in (["proteins"], ["genomics", "proteins"]):
+        return ""
+    return against_dna(path, _table(path), column)
 
 
 def columns_told(path: Path) -> str:
