@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +33,7 @@ from seqsci.metrics import block_bootstrap, losses_by_object
 from seqsci.models.baselines import seasonal_naive
 from seqsci.models.ridge import CONTEXTS, Ridge
 from seqsci.nn.head import build
+from seqsci.nn.sized import nearest_in_size, parameters
 from seqsci.recipe import Recipe, as_tree, read
 from seqsci.recipe import build as checked
 from seqsci.runs import Run
@@ -128,11 +129,13 @@ def planned(row: str, column: Column, seed: int) -> Recipe:
     level = {"data.level": "none"} if (name, column.task) == ("patched", "forecast") else {}
     made = checked(tree).with_({**column.settings, **level, **patience, "train.seed": seed})
     tree = as_tree(made)
-    sizes = []
+    return nearest_in_size(_widths(tree, row, column), PARAMETERS, lambda one: size(one, column))
+
+
+def _widths(tree: dict[str, Any], row: str, column: Column) -> Iterator[Recipe]:
     for width in WIDTHS:
         with suppress(SeqsciError):  # heads do not divide every width
-            sizes.append(checked({**tree, "model": widened(tree["model"], row, width, column.context)}))
-    return min(sizes, key=lambda one: abs(parameters(one, column) - PARAMETERS))
+            yield checked({**tree, "model": widened(tree["model"], row, width, column.context)})
 
 
 def widened(model: Settings, row: str, width: int, context: int) -> dict[str, Any]:
@@ -149,12 +152,12 @@ def widened(model: Settings, row: str, width: int, context: int) -> dict[str, An
     return {"name": "hmt", "encoder": own, "segment": segment, "memory": 8, "sensory": segment // 4}
 
 
-def parameters(recipe: Recipe, column: Column) -> int:
-    """Of the network."""
+def size(recipe: Recipe, column: Column) -> int:
+    """Parameters of the network."""
     sizes = prepared(column.data)[1].shape
     with torch.random.fork_rng(devices=[]):
         network = build(recipe.task, recipe.model, sizes)
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return parameters(network)
 
 
 @cache

@@ -22,6 +22,8 @@ SMALL: dict[str, Any] = {"width": 16, "heads": 2, "layers": 2, "feedforward": 32
 AROUND: dict[str, dict[str, Any]] = {"hmt": {"segment": 8, "memory": 3, "sensory": 2}, "patched": {"patch": 4}}
 """The same of what is put around others."""
 CONTEXT, HORIZON = 24, 4
+SCIENCE = "\0"
+"""Stands in a reason for the science of the data, so that what holds for several of them is told once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,24 +162,49 @@ def description(name: str) -> str:
         raise SeqsciError(f"models: {outer} goes around no '{inner}'{nearest(name, encoders())}")
     lines = [_wrapped(_about(outer), f"{outer}: ", " "), ""]
     for field, kind, default, text in describe(settings):
-        lines += [f"--model.{field}  [{kind}; {default}]", _wrapped(text, " " * 6)]
-    for encoder in wanted:
-        lines += ["", words(encoder), *(line for task in TASKS for line in _told(encoder, task))]
+        if field != "name":
+            lines += [f"--model.{field}  [{kind}; {default}]", _wrapped(text, " " * 6)]
+    reasons = _reasons([cell for one in wanted for cell in cells(one)])
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for one in wanted:
+        does = tuple(line for task in TASKS for line in _told(one, task, list(reasons)))
+        alike.setdefault(does, []).append(one.rpartition("/")[2])
+    for does, inners in alike.items():
+        lines += ["", f"{outer} around {', '.join(inners)}" if "/" in wanted[0] else outer, *does]
+    for number, reason in enumerate(reasons.values(), 1):
+        lines += ["", _wrapped(reason, f"[{number}] ", " " * 4)]
     return "\n".join(lines)
 
 
-def _told(encoder: str, task: str) -> list[str]:
-    """What an encoder does for a task, by which recipes, and what it does not."""
+def _reasons(every: list[Cell]) -> dict[str, str]:
+    """Each `_reason` once -> it in words, with the sciences that it holds for."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in every:
+        if cell.refused:
+            found.setdefault(_reason(cell), {})[catalog.card(cell.data).domain] = None
+    return {reason: reason.replace(SCIENCE, " or ".join(sciences)) for reason, sciences in found.items()}
+
+
+def _reason(cell: Cell) -> str:
+    """Why not, with `SCIENCE` for that of the data."""
+    return cell.refused.replace(catalog.card(cell.data).domain, SCIENCE)
+
+
+def _told(encoder: str, task: str, reasons: list[str]) -> list[str]:
+    """What an encoder does for a task, by which recipes, and what it does not, with the numbers of the reasons."""
     known = [cell for cell in cells(encoder) if cell.task == task]
-    works = _forms([cell for cell in known if not cell.refused])
-    lines = [f"  {task:9} {works or 'x'}" if not refused(encoder, task) else f"  {task:9} -"]
+    works = [cell for cell in known if not cell.refused]
+    whynot: dict[str, list[int]] = {}
+    for number, reason in enumerate(reasons, 1):
+        which = [cell for cell in known if cell.refused and _reason(cell) == reason]
+        if which:
+            whynot.setdefault("" if len(which) == len(known) else _forms(which), []).append(number)
+    numbered = {where: f"[{', '.join(map(str, numbers))}]" for where, numbers in whynot.items()}
+    first = (_forms(works) or "x") if works else f"- {numbered.pop('', '')}".rstrip()
+    lines = [f"  {task:9} {first}"]
     if recipes := shipped().get((encoder, task)):
         lines.append(_wrapped(f"recipes: {', '.join(recipes)}", " " * 12))
-    for reason in dict.fromkeys(cell.refused for cell in known if cell.refused):
-        which = [cell for cell in known if cell.refused == reason]
-        where = "" if len(which) == len(known) else _forms(which)
-        lines.append(_wrapped(f"not {where}: {reason}" if where else reason, " " * 12))
-    return lines
+    return [*lines, *(_wrapped(f"not {where} {numbers}", " " * 12) for where, numbers in numbered.items())]
 
 
 def _forms(told: list[Cell]) -> str:

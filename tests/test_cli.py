@@ -1,16 +1,20 @@
 """The command line as a person meets it."""
 
+import ast
 import errno
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from seqsci.cli import dotted, main
+from seqsci.cli.advice import with_flags
 from seqsci.files import whole
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "sklearn", "rdkit", "Bio", "optuna", "matplotlib")
@@ -108,6 +112,43 @@ def test_bad_input_gets_one_sentence_and_status_2(line, tmp_path, monkeypatch, c
     (sentence,) = capsys.readouterr().err.strip().splitlines()
     assert sentence.startswith("seqsci: ") and REFUSED[line] in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+FLAGS = {
+    "x.csv, row 2: 'C1' is no SMILES; correct it, or skip such rows with data.invalid skip": "(as a flag: --data.invalid)",
+    "model.heads: 3 do not divide model.width 32; a smaller train.lr helps": "(as flags: --model.width, --train.lr)",
+    "m.csv: no variants; name it with data.columns.mutant": "(as a flag: --data.columns.mutant)",
+    "model.name: no model 'informr'": "",
+    "data.csv, row 3: not a number; see data.parquet or /x/data.domain": "",
+    "give it as --data.split 0.7,0.1,0.2": "",
+}
+"""Sentences, which name settings as recipes do, and what the command line adds."""
+
+
+@pytest.mark.parametrize("sentence", FLAGS)
+def test_a_refusal_ends_with_the_flags_of_what_it_advises(sentence):
+    assert with_flags(sentence) == f"{sentence} {FLAGS[sentence]}".strip()
+
+
+def test_flags_are_told_where_settings_can_be_given_and_are_not_known(tmp_path, capsys):
+    (tmp_path / "x.fa").write_text(">a\nACGTACGTAC!T\n")
+    file, runs = str(tmp_path / "x.fa"), str(tmp_path)
+    sentence = told(capsys, "pretrain", "--data", file, "--runs", runs)
+    assert sentence.endswith("skip such records with data.invalid skip (as a flag: --data.invalid)")
+    assert "as a flag" not in told(capsys, "pretrain", "--data", file, "--runs", runs, "--data.context", "24")
+
+
+def test_sentences_name_settings_without_dashes():
+    """One way for recipes, Python and the command line, which alone adds the flags."""
+    root, found = Path(__file__).parents[1] / "seqsci", []
+    for path in root.rglob("*.py"):
+        texts = [one.value for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Constant)]
+        dashed = [
+            text for text in map(str, texts) if re.search(r"--(data|model|train|evaluate)\.|--domain|--label", text)
+        ]
+        if path.parent.name != "cli" and path.name != "matrix.py":  # which prints flags
+            found += [(path.name, text) for text in dashed]
+    assert found == []
 
 
 def told(capsys, *arguments: str) -> str:

@@ -290,7 +290,9 @@ def test_from_python_and_into_one_file(spoken: Runs, tmp_path: Path):
 
 def test_spearman_by_hand():
     found = spearman(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]))
-    assert math.isclose(found["value"], 0.8) and found["low"] <= 0.8 <= found["high"]
+    assert math.isclose(found["value"], 0.8) and math.isnan(found["low"]) and math.isnan(found["high"])
+    more = spearman(np.arange(12.0), np.append(np.arange(1, 12.0), 0))
+    assert math.isclose(more["value"], 1 - 6 * (11 + 121) / (12 * 143)) and more["low"] <= more["value"] <= more["high"]
     assert math.isnan(spearman(np.ones(5), np.arange(5.0))["value"])
     assert spearman(np.array([1.0, np.nan]), np.array([1.0, 2]))["n"] == 1
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqsci import matrix, registry
+from seqsci import catalog, matrix, registry
 from seqsci.cli import main
 from seqsci.errors import SeqsciError
 from seqsci.matrix import Cell
@@ -188,10 +188,25 @@ def test_one_encoder_is_told_with_its_settings_recipes_and_reasons(
     told = " ".join(text.split())
     for cell in matrix.walk():
         if name in (cell.encoder, cell.encoder.partition("/")[0]):
-            assert cell.refused in told
+            both = cell.refused.replace(f"not for {catalog.card(cell.data).domain}", "not for genomics or molecules")
+            assert cell.refused in told or both in told
     for (encoder, _), recipes in matrix.shipped().items():
         if name in (encoder, encoder.partition("/")[0]):
             assert all(recipe in told for recipe in recipes)
+
+
+@pytest.mark.parametrize("name", ["hmt", "patched", "t2", "hmt/t2"])
+def test_what_is_said_of_one_encoder_is_said_once(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "models", name)
+    assert "--model.name" not in text
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    abouts = [part.split(" ", 1)[1] for part in paragraphs if part.startswith("[")]
+    assert abouts and [" ".join(text.split()).count(reason) for reason in abouts] == [1] * len(abouts)
+    assert sum("fim is for proteins" in reason for reason in abouts) <= 1
+    does = [tuple(part.splitlines()[1:]) for part in text.split("\n\n") if "\n  forecast" in part]
+    assert len(set(does)) == len(does)
+    numbers = {int(number) for found in re.findall(r"\[([\d, ]+)\]$", text, re.M) for number in found.split(", ")}
+    assert numbers == set(range(1, len(abouts) + 1))
 
 
 def test_lines_of_models_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

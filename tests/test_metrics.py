@@ -1,9 +1,14 @@
 """Intervals and scores against values that can be known."""
 
+from operator import itemgetter
+
 import numpy as np
 import pytest
 
+from seqsci import metrics
+from seqsci.data.shares import CASES
 from seqsci.metrics import block_bootstrap, conformal_radius
+from seqsci.metrics.ranks import spearman
 from seqsci.tasks.forecast import score
 
 
@@ -54,7 +59,7 @@ def test_scores_leave_out_what_was_not_observed():
 
 
 def test_the_block_bootstrap_gives_no_interval_of_too_few_blocks():
-    for windows, block in ((3, 10_000), (3, 24), (71, 24), (1, 1)):
+    for windows, block in ((3, 10_000), (3, 24), (71, 24), (1, 1), (9, 1)):
         assert np.isnan(block_bootstrap(np.arange(float(windows)), block, resamples=50, seed=1)).all()
     low, high = block_bootstrap(np.arange(72.0), 24, resamples=50, seed=1)
     assert low < 35.5 < high
@@ -70,3 +75,32 @@ def test_what_was_never_observed_has_no_score():
     np.testing.assert_equal(found.raw_rmse, [10, np.nan])
     np.testing.assert_equal(found.by_window, [1, np.nan])
     assert np.isnan(score(forecast, target, np.zeros_like(seen), np.ones(2)).mse)
+
+
+RNG = np.random.default_rng(0)
+SAID = RNG.dirichlet([1, 1], 10)
+INTERVALS = {
+    "block_bootstrap": lambda n: block_bootstrap(SAID[:n, 0], 1, resamples=50, seed=0),
+    "bootstrap_ratio": lambda n: metrics.bootstrap_ratio(SAID[:n, 0], np.ones(n), resamples=50, seed=0),
+    "interval": lambda n: metrics.interval(lambda weights: weights @ SAID[:n, 0], n, resamples=50, seed=0),
+    "spearman": lambda n: itemgetter("low", "high")(spearman(SAID[:n, 0], np.sin(np.arange(n)), resamples=50)),
+    "bootstrap": lambda n: metrics.bootstrap(SAID[:n], CODES[:n], metrics.flat_log_loss, resamples=50, seed=0),
+    "groups": lambda n: metrics.bootstrap(
+        SAID[[*range(n), 0, 1]], CODES[[*range(n), 0, 1]], metrics.flat_log_loss, resamples=50, seed=0,
+        groups=[*range(n), 0, 1],
+    ),
+    "bootstrap_difference": lambda n: metrics.bootstrap_difference(
+        SAID[:n], SAID[:n, ::-1], CODES[:n], resamples=50, seed=0
+    ),
+    "open set, few known": lambda n: metrics.open_set_auroc(SAID[:n, 0], SAID[:, 1], resamples=50)[1],
+    "open set, few unknown": lambda n: metrics.open_set_auroc(SAID[:, 0], SAID[:n, 1], resamples=50)[1],
+}  # fmt: skip
+CODES = np.arange(10) % 2
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_no_interval_of_a_score_is_of_fewer_than_ten_cases(name: str) -> None:
+    for cases in (4, CASES - 1):
+        assert np.isnan(INTERVALS[name](cases)).all()
+    low, high = INTERVALS[name](CASES)
+    assert CASES == 10 and low < high

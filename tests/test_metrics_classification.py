@@ -169,7 +169,7 @@ def test_the_open_set_area():
     truth = np.repeat([0, 1], [300, 100])
     assert area == pytest.approx(roc_auc_score(truth, np.concatenate([known, unknown])), abs=1e-12)
     assert low < area < high and high - low == pytest.approx(0.11, abs=0.04)
-    assert metrics.open_set_auroc([0.0, 1], [2.0]) == (1, (1, 1))
+    assert metrics.open_set_auroc(np.arange(10.0), np.full(10, 11.0)) == (1, (1, 1))
 
 
 @pytest.mark.parametrize(

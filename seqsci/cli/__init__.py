@@ -13,6 +13,7 @@ from cyclopts import CycloptsError, UnusedCliTokensError
 
 from seqsci.cli import benchmarks as _benchmarks  # noqa: F401 # it adds its verbs to the app
 from seqsci.cli import written as _written  # noqa: F401 # it adds its verbs to the app
+from seqsci.cli.advice import with_flags
 from seqsci.cli.verbs import app
 from seqsci.errors import SeqsciError
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CycloptsError as problem:
         _refuse(" ".join(str(problem).split()))
     except SeqsciError as problem:
-        _refuse(str(problem))
+        _refuse(with_flags(str(problem)) if _takes_fields(tokens) else str(problem))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
@@ -74,6 +75,13 @@ def _require_fields(tokens: list[str]) -> None:
         last = typed.rpartition(".")[2]
         advice = f"take --{last}" if last in own else f"`seqsci {verb} --help` lists its flags"
         _refuse(f"{typed}: `seqsci {verb}` takes no fields of a recipe; {advice}")
+
+
+def _takes_fields(tokens: list[str]) -> bool:
+    """Whether a verb trains, and none of its settings was given: who has given one knows how."""
+    verb = next((token for token in tokens if not token.startswith("-")), "")
+    command = app[verb].default_command if verb and verb in app else None
+    return command is not None and "set" in inspect.signature(command).parameters and "--set" not in tokens
 
 
 def _is_dotted(token: str) -> bool:

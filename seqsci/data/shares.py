@@ -1,4 +1,4 @@
-"""Intervals of what is counted: for the shares that domains tell of generated records."""
+"""Intervals: how many cases one needs, and those of what is counted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 
 Measure = dict[str, float | None]
 """`value`, `low` and `high`: an estimate and the ends of its 95 % interval, None where nothing can be said."""
+CASES = 10
+"""Cases (records, objects, windows) that an interval by resampling needs: of fewer it says next to nothing of how much
+a score may vary, and mostly too little, since the same few are drawn again and again."""
 FEW = 20
 """Records below which a resampled divergence has no interval: it would tell of the resampling more than of them."""
 _Z = 1.959963984540054

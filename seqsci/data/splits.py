@@ -33,7 +33,7 @@ def borders(train: int, val: int, test: int, rows: int) -> Splits:
     if train + val + test > rows:
         raise SeqsciError(
             f"data.split: the published split needs {train + val + test} rows and the table has {rows}; "
-            f"give fractions, such as --data.split 0.7,0.1,0.2"
+            f"give fractions, such as data.split 0.7,0.1,0.2"
         )
     return Splits((0, train), (train, train + val), (train + val, train + val + test))
 

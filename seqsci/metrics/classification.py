@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqsci.data.shares import CASES
 from seqsci.errors import SeqsciError
 
 Floats = NDArray[np.float64]
@@ -141,6 +142,9 @@ def bootstrap(
         seed: of the generator.
         groups: (N,) of objects that belong together, such as copies of one object; a group is drawn as a whole.
 
+    Returns:
+        The two ends; NaN for fewer than `CASES` objects (groups where there are such).
+
     Raises:
         SeqsciError: as `losses_by_object`, or a group with objects of two classes.
     """
@@ -149,6 +153,8 @@ def bootstrap(
     if len(groups) != len(y):
         raise SeqsciError(f"groups: {len(groups)} for {len(y)} objects; give one for each object")
     first, members = _members(y, groups)
+    if len(first) < CASES:
+        return float("nan"), float("nan")
     strata = [np.flatnonzero(y[first] == c) for c in np.unique(y)]
     rng = np.random.default_rng(seed)
     found = []
@@ -162,10 +168,15 @@ def bootstrap(
 def bootstrap_difference(p_a: Floats, p_b: Floats, y: Ints, *, resamples: int, seed: int) -> tuple[float, float]:
     """95 % interval of flat_log_loss(p_a, y) - flat_log_loss(p_b, y); the pairs of a class are resampled together.
 
+    Returns:
+        The two ends; NaN for fewer than `CASES` objects.
+
     Raises:
         SeqsciError: as `losses_by_object`.
     """
     difference = losses_by_object(p_a, y) - losses_by_object(p_b, y)
+    if len(difference) < CASES:
+        return float("nan"), float("nan")
     rng, parts = np.random.default_rng(seed), [difference[y == c] for c in np.unique(y)]
     return _interval(np.mean([_resampled_means(part, resamples, rng) for part in parts], axis=0))
 
@@ -235,7 +246,8 @@ def open_set_auroc(
         seed: of the generator.
 
     Returns:
-        the area under the ROC curve, and its 95 % bootstrap interval.
+        the area under the ROC curve, and its 95 % bootstrap interval (NaN for fewer than `CASES`
+        objects of either kind).
 
     Raises:
         SeqsciError: an empty set, or scores that are not finite.
@@ -246,6 +258,8 @@ def open_set_auroc(
     levels = np.unique(np.concatenate([known, unknown]), return_inverse=True)[1]
     of_known, of_unknown = levels[: len(known)], levels[len(known) :]
     rng, size = np.random.default_rng(seed), levels.max() + 1
+    if min(len(known), len(unknown)) < CASES:
+        return _area(of_known, of_unknown, size), (float("nan"), float("nan"))
     drawn = ((rng.choice(of_known, len(known)), rng.choice(of_unknown, len(unknown))) for _ in range(resamples))
     return _area(of_known, of_unknown, size), _interval(np.array([_area(k, u, size) for k, u in drawn]))
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from seqsci.data.shares import CASES
+
 Floats = NDArray[np.floating]
 
 BLOCKS = 3
 """Whole blocks that an interval needs: the means of fewer say next to nothing of how much a mean may vary."""
+
+
+def enough(block: int) -> int:
+    """Windows that an interval needs, if so many are a block."""
+    return max(BLOCKS * block, CASES)
 
 
 def block_bootstrap(losses: Floats, block: int, *, resamples: int, seed: int) -> tuple[float, float]:
@@ -24,10 +31,10 @@ def block_bootstrap(losses: Floats, block: int, *, resamples: int, seed: int) ->
         seed: of the generator.
 
     Returns:
-        The two ends; NaN where the windows do not fill `BLOCKS` blocks.
+        The two ends; NaN for fewer windows than `enough` says.
     """
     windows, block = len(losses), max(1, block)
-    if windows < BLOCKS * block:
+    if windows < enough(block):
         return float("nan"), float("nan")
     circular = np.concatenate([losses, losses[: block - 1]]).astype(np.float64)
     sums = np.cumsum(np.concatenate([[0.0], circular]))

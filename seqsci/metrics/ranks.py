@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from seqsci.data.shares import CASES
+
 Floats = NDArray[np.floating]
 LEAST = 3
 """Pairs of numbers that a correlation needs."""
@@ -22,12 +24,14 @@ def spearman(x: Floats, y: Floats, *, resamples: int = 1000, seed: int = 0) -> d
 
     Returns:
         `value`, `low`, `high` and the number of pairs `n`; NaN for fewer than `LEAST` pairs, or where one side is
-        constant.
+        constant; the ends are also for fewer than `CASES` pairs.
     """
     some = np.isfinite(x) & np.isfinite(y)
     x, y = x[some], y[some]
     if len(x) < LEAST:
         return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "n": len(x)}
+    if len(x) < CASES:
+        return {"value": _correlation(x, y), "low": float("nan"), "high": float("nan"), "n": len(x)}
     rng = np.random.default_rng(seed)
     draws = [_correlation(x[chosen], y[chosen]) for chosen in rng.integers(0, len(x), (resamples, len(x)))]
     finite = np.array(draws)[np.isfinite(draws)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from seqsci.data.shares import CASES
+
 Floats = NDArray[np.floating]
 PIECE = 64
 """Resamples at a time, so that many records fit into memory."""
@@ -20,10 +22,10 @@ def bootstrap_ratio(sums: Floats, counts: Floats, *, resamples: int, seed: int) 
         seed: of the generator.
 
     Returns:
-        The two ends; NaN for fewer than two records.
+        The two ends; NaN for fewer than `CASES` records.
     """
     records = len(sums)
-    if records < 2:
+    if records < CASES:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     ratios = []

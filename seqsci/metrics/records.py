@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqsci.data.shares import CASES
 from seqsci.metrics.classification import losses_by_object, scores
 
 Floats = NDArray[np.float64]
@@ -23,8 +24,8 @@ CELLS = 1 << 21
 
 
 def interval(statistic: Statistic, records: int, *, resamples: int, seed: int) -> tuple[float, float]:
-    """95 % percentile interval over the draws; NaN for fewer than two records, or where no draw has the score."""
-    if records < 2:
+    """95 % percentile interval over the draws; NaN for fewer than `CASES` records, or where no draw has the score."""
+    if records < CASES:
         return float("nan"), float("nan")
     found = np.concatenate([statistic(weights) for weights in _draws(records, resamples, seed)])
     found = found[np.isfinite(found)]

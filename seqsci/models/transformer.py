@@ -14,6 +14,7 @@ B batch, L length, S steps before, D width, H heads, d = D/H.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from seqsci.nn.feedforward import GatedFeedForward
 from seqsci.nn.norms import RMSNorm
 from seqsci.nn.packing import RealSteps
 from seqsci.nn.rotary import following, rotate, rotation
+from seqsci.nn.sized import nearest_in_size
 from seqsci.registry import register_encoder
 
 EPSILON = 1e-6
@@ -208,7 +210,5 @@ def matched(settings: TransformerSettings, target_parameters: int) -> Transforme
         Settings whose width is a multiple of twice the heads; the smallest such width where all are too large.
     """
     unit = 2 * settings.heads
-    best = replace(settings, width=unit)
-    while parameters(larger := replace(best, width=best.width + unit)) <= target_parameters:
-        best = larger
-    return min(best, larger, key=lambda found: abs(parameters(found) - target_parameters))
+    rising = (replace(settings, width=width) for width in itertools.count(unit, unit))
+    return nearest_in_size(rising, target_parameters, parameters)

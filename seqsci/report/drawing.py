@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from seqsci.files import whole
 BLUE, SKY, INK = "#0072B2", "#56B4E9", "#222222"
 RIVALS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1)))
+GAP = 6
+"""Pixels between the numbers on an axis, at least."""
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 
 
@@ -52,6 +55,27 @@ def whole_ticks(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+def part_ticks(figure: Figure) -> None:
+    """Fewer ticks on each horizontal axis whose numbers would run into each other, such as 210000220000."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        locator, last = axes.xaxis.get_major_locator(), math.inf
+        while isinstance(locator, MaxNLocator) and 2 < (shown := _touching(axes)) < last:
+            last = shown
+            locator.set_params(nbins=shown - 2)
+            figure.draw_without_rendering()
+
+
+def _touching(axes: Axes) -> int:
+    """Numbers on the horizontal axis, where some have less than `GAP` between them; else 0."""
+    low, high = sorted(axes.get_xlim())
+    shown = [tick.label1 for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [label.get_window_extent() for label in shown if label.get_text()]
+    spans = sorted((box.x0, box.x1) for box in boxes)
+    near = any(right[0] - left[1] < GAP for left, right in pairwise(spans))
+    return len(spans) if near else 0
+
+
 def save(figure: Figure, path: Path, simulated: bool = False) -> None:
     """Write a picture, whole; one of simulated data says so itself, since pictures travel alone."""
     if simulated:
@@ -59,6 +83,7 @@ def save(figure: Figure, path: Path, simulated: bool = False) -> None:
     with whole(path) as temporary, warnings.catch_warnings():
         # Names in a script that the font lacks are drawn as boxes; the page itself spells them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        part_ticks(figure)
         figure.savefig(temporary, format="png")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from seqsci.files import whole
 from seqsci.report.drawing import save
-from seqsci.report.words import figure_text, fixed_text, interval_text
+from seqsci.report.words import ends_text, figure_text, fixed_text, interval_text
 from seqsci.runs import Run
 
 
@@ -44,7 +44,7 @@ def build_page(
             drawn[name] = base64.b64encode(path.read_bytes()).decode()
     home = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=home, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters.update(figures=figure_text, fixed=fixed_text, interval=interval_text)
+    pages.filters.update(figures=figure_text, fixed=fixed_text, interval=interval_text, ends=ends_text)
     if "recipe" not in facts:
         facts["recipe"] = (run.folder / "recipe.yaml").read_text(encoding="utf-8")
     template = pages.get_template(room if room.endswith(".j2") else f"{room}/report.html.j2")

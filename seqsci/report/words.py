@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,14 @@ def figure_text(value: float | None, figures: int = 4) -> str:
 def fixed_text(value: float | None, places: int = 4) -> str:
     """A number with so many decimals, for columns of shares and losses."""
     return "–" if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
+
+
+def ends_text(ends: Sequence[float | None], places: int = 4) -> str:
+    """An interval in brackets; "[–]" where too few cases were scored for one."""
+    low, high = ends
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "[–]"
+    return f"[{low:,.{places}f}, {high:,.{places}f}]"
 
 
 def interval_text(row: Metrics) -> str:

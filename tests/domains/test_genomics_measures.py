@@ -120,6 +120,9 @@ def test_intervals_of_certain_shares_and_of_few_sequences() -> None:
     assert found["copied_50"]["value"] == 0 and found["copied_50"]["high"] == pytest.approx(0.1611, abs=1e-4)
     few = assess([draw(rng, 100) for _ in range(19)], training)
     assert few["divergence_3"]["low"] is None and few["divergence_3"]["value"] > 0
+    assert few["gc"]["low"] < few["gc"]["value"] < few["gc"]["high"]
+    fewer = assess([draw(rng, 100) for _ in range(9)], training)
+    assert fewer["gc"]["low"] is fewer["longest_copy"]["low"] is None and 0.3 < fewer["gc"]["value"] < 0.7
 
 
 def test_nothing_valid_and_nothing_at_all() -> None:

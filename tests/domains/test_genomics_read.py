@@ -66,6 +66,20 @@ def test_fasta(write: Write) -> None:
     assert "10 of 22 letters are ambiguity codes" in said
 
 
+def test_letters_that_stand_for_several_bases_are_told_once(write: Write, monkeypatch) -> None:
+    text = ">a\nACGTACGT\n>b\nACNNRCGT\n>c\nACGTACYT\n>d\nNNNNNNNN\n>e\nNNE\n"
+    monkeypatch.setattr(indexed, "BLOCK", 3)
+    for size in (1 << 29, 0):
+        monkeypatch.setattr(indexed, "LARGE", size)
+        notes = load(write("x.fa", text), invalid="skip")[0].notes
+        (said,) = (note for note in notes if "several bases" in note)
+        assert "x.fa: 3 records hold" in said and "10 N, 2 other IUPAC codes" in said
+        assert "a token of its own" in said
+    assert not [note for note in load(write("y.fa", ">a\nACGu\n"))[0].notes if "several bases" in note]
+    assert TOKENIZER.decode(TOKENIZER.encode("ACNNRCGT")) == "ACNNRCGT"
+    assert np.array_equal(genomics.features(["ACGTRACG"]), genomics.features(["ACGTYACG"]))
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("start", ["", "\ufeff", "\n\n"])

@@ -169,6 +169,11 @@ def test_assess_counts_what_can_be_counted_by_hand() -> None:
     for name in set(shares) - {"uniqueness"}:
         assert found[name]["low"] < found[name]["value"] < found[name]["high"]
     assert 0.5 < found["diversity"]["value"] <= 1
+    # Of four molecules only what is counted has an interval.
+    assert found["diversity"]["low"] is None and found["properties"]["qed"]["low"] is None
+    ten = assess([f"{'C' * n}O" for n in range(1, 11)], ["C"])
+    for measure in (ten["diversity"], ten["properties"]["logp"]):
+        assert measure["low"] < measure["value"] < measure["high"]
     weight = found["properties"]["molecular_weight"]
     assert weight["value"] == pytest.approx(np.mean([46.07, 78.11, 64.51, 84.16]), abs=0.01)
     assert weight["training"] == pytest.approx(np.mean([46.07, 92.14, 45.08]), abs=0.01)

@@ -331,7 +331,7 @@ def test_ids_that_are_no_whole_numbers_stay_apart() -> None:
 
 def test_a_table_in_one_band_is_told_how_to_name_it(tmp_path: Path) -> None:
     path = write(tmp_path, "id,mjd,flux,flux_err\n1,1,1,1\n1,2,1,1\n")
-    with pytest.raises(SeqsciError, match=r"--data\.columns .*--data\.band r"):
+    with pytest.raises(SeqsciError, match=r"data\.columns .*data\.band r"):
         read(path)
     path = write(tmp_path, HEAD + "7,1.0,,5.0,1.0,1\n")
     with pytest.raises(SeqsciError, match="no passband; give one of"):

@@ -374,9 +374,14 @@ def test_assessment() -> None:
     assert found["valid"]["value"] == 4 / 6 and found["unique"]["value"] == 3 / 4 and found["novel"]["value"] == 3 / 4
     assert found["near_copies"]["value"] == 3 / 4 and found["length"]["value"] == found["training_length"] == 100
     for value in found.values():
-        if isinstance(value, dict) and value not in (found["unique"], found["composition"]):
+        if isinstance(value, dict) and value["low"] is not None:
             assert value["low"] <= value["value"] + 1e-12 <= value["high"] + 2e-12
-    assert found["unique"]["low"] is None and found["composition"]["low"] is None
+    # Of four sequences only what is counted has an interval.
+    assert {name for name, value in found.items() if isinstance(value, dict) and value["low"] is None} == {
+        "unique", "composition", "length", "identity",
+    }  # fmt: skip
+    ten = proteins.assess([random_text(rng, 90 + n) for n in range(10)], training)["length"]
+    assert ten["low"] < ten["value"] < ten["high"]
     assert json.loads(json.dumps(found)) == found == proteins.assess(generated, training)
     copies = proteins.assess(training, training)
     assert copies["novel"]["value"] == 0 and copies["identity"] == {"value": 1.0, "low": 1.0, "high": 1.0}

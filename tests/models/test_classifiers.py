@@ -10,35 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqsci import registry
+from seqsci import matrix, registry
 from seqsci.data.batch import Batch, SequenceShape
 from seqsci.errors import SeqsciError
-from seqsci.models import settings as known_settings
 from seqsci.models.settings import T2Settings
 from seqsci.nn.attention import ExactAttention
 from seqsci.nn.head import build
 
 SHAPE = SequenceShape(context=20, channels=3, times=2, kinds=6, static=4, classes=5)
 PAPER = SequenceShape(context=100, channels=6, times=1, kinds=0, static=4, classes=14)
-SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "dropout": 0.0}
-
-
-AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn", "patched/informer", "patched/bioxlstm"]
-"""HMT by itself is around Bio-xLSTM, patched around the transformer."""
+SMALL: dict[str, Any] = {"width": 32, "heads": 4, "layers": 2, "feedforward": 48, "dropout": 0.0, "stride": 3}
+"""Small sizes; an encoder takes those that its settings have, and one around others what `matrix.AROUND` has."""
 
 
 def settings_of(name: str) -> Any:
     name, _, inner = name.partition("/")
-    small = SMALL
-    if name == "hmt":
-        encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
-        small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
-    if name == "patched":
-        small = {"patch": 4, "stride": 3, "head_dropout": 0.0, "encoder": settings_of(inner or "transformer")}
-    for value in vars(known_settings).values():
-        if isinstance(value, type) and getattr(value, "name", None) == name:
-            return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})
-    raise AssertionError(f"no settings for {name}")
+    known: Any = registry.settings(name)
+    small = {**SMALL, **matrix.AROUND.get(name, {}), **({"encoder": settings_of(inner)} if inner else {})}
+    return known(**{f.name: small[f.name] for f in fields(known) if f.name in small})
 
 
 def network_of(name: str) -> nn.Module:
@@ -70,7 +59,7 @@ def row(given: Batch, number: int, steps: int) -> Batch:
     return replace(given, **{k: v[:, :steps] if k in long else v for k, v in cut.items()})
 
 
-every = pytest.mark.parametrize("name", [*registry.names(), *AROUND])
+every = pytest.mark.parametrize("name", matrix.encoders())
 LENGTHS = [20, 3, 1, 11, 7]
 
 

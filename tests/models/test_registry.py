@@ -9,32 +9,23 @@ import pytest
 import torch
 from torch import nn
 
-from seqsci import registry
+from seqsci import matrix, registry
 from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
-from seqsci.models import settings as known_settings
 from seqsci.nn.encoder import Encoder
 from seqsci.nn.head import DirectForecaster, build
 
 SHAPE = Shape(context=24, horizon=6, channels=3, outputs=2, marks=4, output_index=(0, 2))
-SMALL: dict[str, Any] = {"width": 32, "heads": 4, "feedforward": 48, "label_length": 8, "dropout": 0.0}
-"""Small sizes; an encoder takes those that its settings have."""
-AROUND = ["hmt/informer", "hmt/t2", "hmt/fcn", "patched/informer", "patched/bioxlstm"]
-"""HMT by itself is around Bio-xLSTM, patched around the transformer."""
+SMALL: dict[str, Any] = {"width": 32, "heads": 4, "layers": 2, "feedforward": 48, "label_length": 8, "dropout": 0.0,
+                         "stride": 3, "head_dropout": 0.0}  # fmt: skip
+"""Small sizes; an encoder takes those that its settings have, and one around others what `matrix.AROUND` has."""
 
 
 def settings_of(name: str) -> Any:
     name, _, inner = name.partition("/")
-    small = SMALL
-    if name == "hmt":
-        encoder = settings_of(inner) if inner else replace(settings_of("bioxlstm"), layers=1)
-        small = {"segment": 8, "memory": 4, "sensory": 2, "encoder": encoder}
-    if name == "patched":
-        small = {"patch": 4, "stride": 3, "head_dropout": 0.0, "encoder": settings_of(inner or "transformer")}
-    for value in vars(known_settings).values():
-        if isinstance(value, type) and getattr(value, "name", None) == name:
-            return value(**{f.name: small[f.name] for f in fields(value) if f.name in small})
-    raise AssertionError(f"no settings for {name}")
+    known: Any = registry.settings(name)
+    small = {**SMALL, **matrix.AROUND.get(name, {}), **({"encoder": settings_of(inner)} if inner else {})}
+    return known(**{f.name: small[f.name] for f in fields(known) if f.name in small})
 
 
 def network_of(name: str, head: str) -> nn.Module:
@@ -63,7 +54,7 @@ def row(given: Batch, number: int) -> Batch:
     return replace(given, **{k: v[number : number + 1] for k, v in tensors.items() if v is not None})
 
 
-every = pytest.mark.parametrize("name", [*registry.names(), *AROUND])
+every = pytest.mark.parametrize("name", matrix.encoders())
 both = pytest.mark.parametrize("head", ["own", "linear"])
 
 

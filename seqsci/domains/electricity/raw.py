@@ -132,7 +132,7 @@ def _decode(data: bytes, origin: str, encoding: str) -> tuple[str, tuple[str, ..
         other = "latin-1" if encoding != "latin-1" else "utf-8"
         raise SeqsciError(
             f"{origin}, line {line}: is not {encoding} text; if this is a table, give its encoding, for "
-            f"example --data.encoding {other}, or save it as UTF-8"
+            f"example data.encoding {other}, or save it as UTF-8"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from seqsci.data.records import Letters
+from seqsci.data.words import counted
 from seqsci.errors import SeqsciError
 
 BASES = "ACGT"
@@ -46,6 +47,14 @@ class Counts:
     uracil: int = 0
     unknown: int = 0
     ambiguous: int = 0
+    marked: int = 0
+    """Records with letters of the two kinds before."""
+
+    def add(self, record: Counts) -> None:
+        """Those of one more record, in whatever pieces it was read."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(record, field.name))
+        self.marked += min(1, record.marked) - record.marked
 
     def notes(self) -> tuple[str, ...]:
         """What happened to letters, in sentences."""
@@ -54,6 +63,12 @@ class Counts:
             said.append(f"{self.lower} lower-case letters (such as soft masks) were made upper case")
         if self.uracil:
             said.append(f"{self.uracil} letters U (RNA) were made T")
+        if self.marked:
+            hold = counted(self.marked, "record holds", "records hold")
+            said.append(
+                f"{hold} letters that stand for several bases: {self.unknown} N, {self.ambiguous} other IUPAC codes "
+                "such as R or Y; each is kept as a token of its own, which models read and tell; features pass over it"
+            )
         if self.ambiguous > MANY_AMBIGUOUS * max(1, self.letters - self.unknown):
             said.append(
                 f"{self.ambiguous} of {self.letters} letters are ambiguity codes; if these are proteins, take "
@@ -86,7 +101,9 @@ def cleaned(text: str, where: str, counts: Counts) -> str:
     counts.lower += lower
     counts.uracil += uracil
     counts.unknown += upper.count(b"N")
-    counts.ambiguous += len(upper) - len(upper.translate(None, delete=_AMBIGUOUS))
+    ambiguous = len(upper) - len(upper.translate(None, delete=_AMBIGUOUS))
+    counts.ambiguous += ambiguous
+    counts.marked += bool(ambiguous or b"N" in upper)
     if lower:
         raw = raw.upper()
     return (raw.replace(b"U", b"T") if uracil else raw).decode()
@@ -101,7 +118,10 @@ def _refusal(text: str, at: int, where: str) -> SeqsciError:
             "data.invalid skip"
         )
     if symbol == "*":
-        return SeqsciError(f"{place} is a stop of a translated protein, no nucleotide; take data.domain proteins")
+        return SeqsciError(
+            f"{place} is a stop of a translated protein, no nucleotide; correct it, or skip such records with "
+            "data.invalid skip; if these are proteins, take data.domain proteins"
+        )
     if symbol.upper() in AMINO_ACIDS and all(letter in AMINO_ACIDS for letter in text.upper().rstrip("*")):
         return SeqsciError(f"{place} is no nucleotide; is this a protein file? data.domain proteins")
     return SeqsciError(f"{place} is no nucleotide; correct it, or skip such records with data.invalid skip")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqsci.data.shares import FEW, Measure, alone, share
+from seqsci.data.shares import CASES, FEW, Measure, alone, share
 from seqsci.domains.genomics.alphabet import LETTERS, reverse_complement
 from seqsci.domains.genomics.copies import longest_copies
 from seqsci.domains.genomics.features import codes, words
@@ -29,8 +29,8 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
     """Measures of generated sequences against those trained on.
 
     Each is {"value", "low", "high"} with a 95 % interval: of shares Wilson's, of means and of `gc` the percentile
-    bootstrap over generated sequences, of divergences that put about the value (none for fewer than `shares.FEW`), and
-    of `unique` none:
+    bootstrap over generated sequences (none for fewer than `shares.CASES`), of divergences that put about the value
+    (none for fewer than `shares.FEW`), and of `unique` none:
     `valid` (only nucleotides, at least one), and of the valid ones `gc` (share of G and C among A, C, G, T), `unique`
     (distinct sequences), `novel` (neither strand lies whole in a training sequence), `copied_50` (shares a stretch
     of 50 letters with one, on either strand), `longest_copy` (mean letters of the longest shared stretch) and
@@ -101,7 +101,7 @@ def _interval(
     resampling itself makes larger, such as a divergence. Of too few sequences there is no interval.
     """
     count, value = len(counts), measure(counts.sum(axis=0, dtype=np.float64))
-    if count < (FEW if centred else 2):
+    if count < (FEW if centred else CASES):
         return alone(value)
     weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float32)
     draws = np.array([measure(sums) for sums in (weights @ counts).astype(np.float64)])

@@ -122,16 +122,18 @@ def open_indexed(path: Path, invalid: Invalid) -> tuple[IndexedRecords, tuple[st
 
 def _check(records: IndexedRecords, row: int, origin: str, counts: Counts) -> None:
     """Adds what is in the letters of a record to the counts."""
+    own = Counts()
     size = int(records.sizes[row])
     where = f"{origin}, record {row + 1} ({records.names[row]})"
     if not size:
-        cleaned("", where, counts)
+        cleaned("", where, own)
     for start in range(0, size, BLOCK):
         place = where if not start else f"{where}, letters from {start + 1} on"
         raw = records.raw(row, start, start + BLOCK)
         if len(raw) != min(BLOCK, size - start):
             raise SeqsciError(f"{place}: the file is shorter than its index {records.index} says; delete the index")
-        cleaned(raw, place, counts)
+        cleaned(raw, place, own)
+    counts.add(own)
 
 
 def _is_gzip(path: Path) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from seqsci.data.shares import Measure, alone, share
+from seqsci.data.shares import CASES, Measure, alone, share
 from seqsci.domains.molecules.features import MORGAN, logp, weight
 from seqsci.domains.molecules.molecule import parse, quiet, scaffold
 from seqsci.errors import SeqsciError
@@ -32,7 +32,7 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
 
     Molecules are told apart by RDKit's canonical SMILES with stereo, scaffolds by Bemis and Murcko without. Shares
     have Wilson's 95 % interval, but uniqueness has none; means have percentiles of `DRAWS` bootstrap samples of the
-    molecules.
+    molecules, none of fewer than `shares.CASES`.
 
     Args:
         generated: texts, in the order of their generation; they need not be valid.
@@ -125,8 +125,8 @@ def _interval(value: float, samples: Floats) -> Measure:
 
 def _mean(values: Iterable[float], rng: np.random.Generator) -> Measure:
     array = np.array(list(values), dtype=np.float64)
-    if len(array) < 2:
-        return alone(float(array[0]) if len(array) else None)
+    if len(array) < CASES:
+        return alone(float(array.mean()) if len(array) else None)
     return _interval(float(array.mean()), _weights(len(array), rng) @ array / len(array))
 
 
@@ -149,4 +149,4 @@ def _diversity(molecules: Sequence[Chem.Mol], rng: np.random.Generator) -> Measu
     pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
     weights, pairs = weights[pairs > 0], pairs[pairs > 0]
     found = 1 - ((weights @ similarity) * weights).sum(axis=1) / pairs
-    return _interval(float(found[0]), found[1:])
+    return _interval(float(found[0]), found[1:]) if len(molecules) >= CASES else alone(float(found[0]))

@@ -80,8 +80,8 @@ def require(found: Mapping[str, str], names: Iterable[str], wanted: Iterable[str
     if missing:
         raise SeqsciError(
             f"{origin}: no column for {', '.join(missing)}; the columns are {', '.join(names)}; "
-            f'name the right one by --data.columns "{{{missing[0]}: ...}}", in Python by columns'
-            + (", or give the one passband of all rows by --data.band r" if "band" in missing else "")
+            f'name the right one by data.columns "{{{missing[0]}: ...}}", in Python by columns'
+            + (", or give the one passband of all rows by data.band r" if "band" in missing else "")
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from Bio.Align import PairwiseAligner, substitution_matrices
 from numpy.typing import NDArray
 
-from seqsci.data.shares import FEW, Measure, alone, share
+from seqsci.data.shares import CASES, FEW, Measure, alone, share
 from seqsci.domains.proteins.letters import OTHERS, RESIDUES
 from seqsci.domains.proteins.neighbours import words
 from seqsci.errors import SeqsciError
@@ -36,13 +36,14 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
 
     Returns:
         `generated`, `training`, `valid_count`, `aligned`: counts. Then, each as {"value", "low", "high"} with a 95 %
-        interval (of shares Wilson's, of means the percentile bootstrap over the generated sequences, of `unique` none;
-        None where nothing is valid), of all: `valid`; of the valid ones: `unique` (distinct texts per text), `novel`
-        (not in training), `length` and `training_length` (mean residues; the latter without interval), `composition`
-        (Jensen-Shannon divergence between the amino acids of generated and training sequences, bits; chance alone
-        keeps it above 0 where letters are few, and resampling makes it larger, so that its interval is the spread of
-        the resampled ones put about the value; none below `shares.FEW` sequences); of the aligned ones: `identity`
-        (mean, see `nearest_identity`), `near_copies` (share with identity of `NEAR` or more).
+        interval (of shares Wilson's, of means the percentile bootstrap over the generated sequences, none of fewer
+        than `shares.CASES`, of `unique` none; None where nothing is valid), of all: `valid`; of the valid ones:
+        `unique` (distinct texts per text), `novel` (not in training), `length` and `training_length` (mean residues;
+        the latter without interval), `composition` (Jensen-Shannon divergence between the amino acids of generated
+        and training sequences, bits; chance alone keeps it above 0 where letters are few, and resampling makes it
+        larger, so that its interval is the spread of the resampled ones put about the value; none below `shares.FEW`
+        sequences); of the aligned ones: `identity` (mean, see `nearest_identity`), `near_copies` (share with identity
+        of `NEAR` or more).
 
     Raises:
         SeqsciError: nothing generated, or no training sequences.
@@ -69,9 +70,9 @@ def assess(generated: Sequence[str], training: Sequence[str], seed: int = 0) -> 
 
 
 def interval(values: NDArray[np.float64], rng: np.random.Generator) -> Measure:
-    """Mean of values (R,) with a 95 % percentile bootstrap interval."""
-    if len(values) < 2:
-        return alone(float(values[0]) if len(values) else None)
+    """Mean of values (R,) with a 95 % percentile bootstrap interval; of fewer than `CASES` it has none."""
+    if len(values) < CASES:
+        return alone(float(values.mean()) if len(values) else None)
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
     return {"value": float(values.mean()), "low": float(low), "high": float(high)}

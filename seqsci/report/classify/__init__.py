@@ -33,7 +33,7 @@ TITLES = {
 
 def verdicts(metrics: Metrics) -> list[str]:
     """Numbers are flat log losses: the mean over classes of each class's mean log loss."""
-    return words.verdicts(metrics, "the test split holds no object")
+    return words.verdicts(metrics, "the test split holds no object", "too few test objects for an interval")
 
 
 def score_table(metrics: Metrics) -> pl.DataFrame:

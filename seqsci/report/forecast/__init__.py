@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqsci.metrics.intervals import BLOCKS
+from seqsci.metrics.intervals import BLOCKS, enough
 from seqsci.report import words
 from seqsci.report.drawing import array
 from seqsci.report.forecast.material import Material, time_text
@@ -28,7 +28,8 @@ def verdicts(metrics: Metrics) -> list[str]:
 def _few(metrics: Metrics) -> str:
     block = max(len(metrics["by_step"][metrics["model"]]), metrics["data"]["season"])
     count = metrics["windows"]["test"]
-    return f"too few test windows for an interval ({count}; it takes {BLOCKS} blocks of {block})"
+    needed = f"{BLOCKS} blocks of {block}" if BLOCKS * block == enough(block) else str(enough(block))
+    return f"too few test windows for an interval ({count}; it takes {needed})"
 
 
 def score_table(metrics: Metrics) -> pl.DataFrame:

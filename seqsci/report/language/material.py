@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seqsci.report.drawing import BLUE, RIVALS, legend_above, new_figure, whole_ticks
 from seqsci.report.tables import damage_told, table_path
+from seqsci.report.words import ends_text
 from seqsci.runs import Run
 
 NAMES = {"score": "scores", "embed": "embeddings", "generate": "generated", "fill": "filled"}
@@ -97,9 +98,8 @@ def draw_scatter(x: Floats, y: Floats, found: Mapping[str, Any] | None, across: 
     count = int(some.sum())
     axes.plot(x[some], y[some], "o", ms=4 if count < 2000 else 2, color=BLUE, alpha=0.6 if count < 500 else 0.3, mew=0)
     if found["value"] is not None:
-        low, high = found["low"], found["high"]
-        interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-        axes.set_title(f"Spearman {found['value']:.3f}{interval}, {found['n']:,} pairs", fontsize=10, loc="left")
+        ends = ends_text((found["low"], found["high"]), 3)
+        axes.set_title(f"Spearman {found['value']:.3f} {ends}, {found['n']:,} pairs", fontsize=10, loc="left")
     axes.set_xlabel(across, parse_math=False)
     axes.set_ylabel(up, parse_math=False)
     return figure

@@ -138,7 +138,7 @@ def _unlabelled(data: FinetuneData) -> str:
     path = Path(data.name.split(",")[0].strip())
     told = columns_told(path) if path.is_file() else ""
     there = f" among its columns ({told})" if told else ""
-    return f"data.label: nothing says what is to be predicted{there}; name its column by --label"
+    return f"data.label: nothing says what is to be predicted{there}; name its column by data.label"
 
 
 def _tensor(labels: Any, target: Target, every: Ints) -> Tensor:

@@ -183,5 +183,5 @@ def _number(value: float | None, missing: str = "–") -> str:
 
 def _range(value: Mapping[str, Any]) -> str:
     if value["low"] is None or value["high"] is None:
-        return ""
+        return "–"
     return f"[{_number(value['low'])}, {_number(value['high'])}]"

@@ -13,6 +13,7 @@ import polars as pl
 from seqsci.catalog import SCIENCES
 from seqsci.data.opened import opened, opened_bytes
 from seqsci.errors import SeqsciError, nearest
+from seqsci.training.language.nearly import against_dna
 
 PARQUET = b"PAR1"
 LINES, SHOWN = 21, 12
@@ -33,7 +34,8 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
         suits: whether a file is of the science of that name.
 
     Raises:
-        SeqsciError: it is empty, may be of several sciences or is of none.
+        SeqsciError: it is empty, may be of several sciences or is of none; or would be read as proteins although it is
+            nearly all bases, with what stands against DNA.
     """
     for ours in columns:
         if ours not in COLUMNS:
@@ -47,11 +49,24 @@ def recognised(path: Path, columns: Mapping[str, str], suits: Suits) -> str:
         suited = [name for name in SCIENCES if _column_suits(name, named, columns, suits)]
     else:
         suited = [name for name in SCIENCES if suits(name, path)]
+    if stray := stray_told(path, suited, columns.get("sequence", "")):
+        raise SeqsciError(
+            f"data: {path.name}: nearly all of its letters are bases, but {stray}, which no DNA has; if it is DNA, "
+            f"correct that and say data.domain genomics (with data.invalid skip such records are left out); if these "
+            f"are proteins, say data.domain proteins"
+        )
     if len(suited) == 1:
         return suited[0]
     if suited:
-        raise SeqsciError(f"data.domain: {path.name}: it may be of {' or '.join(suited)}; say which by --domain")
+        raise SeqsciError(f"data.domain: {path.name}: it may be of {' or '.join(suited)}; say which by data.domain")
     raise SeqsciError(_puzzle(path, table))
+
+
+def stray_told(path: Path, suited: list[str], column: str = "") -> str:
+    """What stands against DNA in a file that would be read as proteins and is nearly all bases; else empty."""
+    if suited not in (["proteins"], ["genomics", "proteins"]):
+        return ""
+    return against_dna(path, _table(path), column)
 
 
 def columns_told(path: Path) -> str:
@@ -105,14 +120,14 @@ def _ending(path: Path) -> str:
 
 def _puzzle(path: Path, table: pl.DataFrame | None) -> str:
     """Why nothing is recognised, and what helps."""
-    which = f"--domain {', '.join(SCIENCES)}"
+    which = f"data.domain {', '.join(SCIENCES)}"
     if table is not None and table.height == 0:
         return f"data: {path.name} has a header and no rows; give a file with records"
     if table is not None:
         told = f"data: {path.name}: no known science is recognised in its columns ({columns_told(path)})"
         if "sequence" in table.columns:
             return f"{told}; say {which}"
-        named = f"--data.columns '{{sequence: {table.columns[0]}}}'"
+        named = f"data.columns '{{sequence: {table.columns[0]}}}'"
         return f"{told}; name the one with sequences or SMILES, such as {named}, or say {which}"
     try:
         lines = _lines(path)

@@ -16,7 +16,7 @@ from seqsci.data.records import Parts, Records, Tokenizer
 from seqsci.errors import SeqsciError
 from seqsci.recipe import WrittenData
 from seqsci.recipe.typed import fit_types
-from seqsci.training.language.recognise import recognised
+from seqsci.training.language.recognise import recognised, stray_told
 
 
 class Science(Protocol):
@@ -128,6 +128,11 @@ def require_kind(data: str, kind: str, reader: str) -> None:
     else:
         suited = [name for name in SCIENCES if science(name).suits(path)]
         found = kind if not suited or kind in suited else suited[0]
+        if found != kind == "genomics" and (stray := stray_told(path, suited)):
+            raise SeqsciError(
+                f"data: {data}: nearly all of its letters are bases, which the model of {reader} reads, but {stray}, "
+                f"which no DNA has; correct that"
+            )
     if found != kind:
         raise SeqsciError(
             f"data: {data} is of {found}, and the model of {reader} reads {kind}; take a run of {found}, or other data"

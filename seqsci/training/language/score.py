@@ -191,10 +191,16 @@ def agreement(found: dict[str, Any] | None) -> list[str]:
         return []
     if not math.isfinite(found["value"]):
         return [f"no rank correlation with {found['column']}: {found['n']} pairs of numbers, or one side is constant"]
+    told = "95 % bootstrap interval" if math.isfinite(found["low"]) else "too few for an interval"
     return [
-        f"Spearman correlation with {found['column']}: {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}] "
-        f"over {found['n']:,} pairs, 95 % bootstrap interval"
+        f"Spearman correlation with {found['column']}: {found['value']:.3f} {_ends(found['low'], found['high'], 3)} "
+        f"over {found['n']:,} pairs, {told}"
     ]
+
+
+def _ends(low: float, high: float, places: int) -> str:
+    """An interval in brackets; "[–]" of too few cases, as in reports."""
+    return f"[{low:.{places}f}, {high:.{places}f}]" if math.isfinite(low) and math.isfinite(high) else "[–]"
 
 
 def _means(table: pl.DataFrame, name: str, unit: str, seed: int) -> list[str]:
@@ -213,8 +219,7 @@ def _mean(table: pl.DataFrame, name: str, unit: str, seed: int) -> str:
     nats, tokens = -table[name].to_numpy(), table["tokens"].to_numpy()
     low, high = bootstrap_ratio(nats, tokens, resamples=RESAMPLES, seed=seed)
     mean = float(nats.sum() / tokens.sum())
-    interval = f" [{low:.4f}, {high:.4f}]" if math.isfinite(low) else ""
-    return f"{mean:.4f}{interval} nats per {unit}, perplexity {math.exp(mean):.3f}"
+    return f"{mean:.4f} {_ends(low, high, 4)} nats per {unit}, perplexity {math.exp(mean):.3f}"
 
 
 def _summary(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqsci.errors import SeqsciError
 from seqsci.metrics import block_bootstrap
+from seqsci.nn.sized import parameters
 from seqsci.training.fit import enough_memory, peak_rss_mb
 from seqsci.training.long_range.encoders import sized
 from seqsci.training.long_range.network import LongRangeNetwork
@@ -57,8 +58,8 @@ def run_cell(task: LongTask, model: str, scale: Scale, steps: int, seed: int, sa
         "high": high,
         "val_loss": best[0],
         "best_step": best[1],
-        "parameters": _count(network),
-        "encoder_parameters": _count(network.encoder),
+        "parameters": parameters(network),
+        "encoder_parameters": parameters(network.encoder),
         "width": settings.width,
         "cpu_s": round(time.process_time() - clock[0], 2),
         "wall_s": round(time.monotonic() - clock[1], 2),
@@ -157,10 +158,6 @@ def _scores(task: LongTask, out: Tensor, target: Tensor) -> NDArray[np.float64]:
 def _tokens(rows: Rows) -> int:
     """Real steps that are read."""
     return int(rows.mask.sum()) + (0 if rows.beside is None else int(rows.beside[1].sum()))
-
-
-def _count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
 
 
 def _reset_peak() -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from typing import Any
 
 from seqsci import registry
+from seqsci.nn.sized import nearest_in_size, parameters
 from seqsci.training.long_range.scales import Scale
 
 
@@ -17,18 +19,13 @@ def sized(model: str, scale: Scale) -> Any:
     (`inject` front): all that is asked for stands behind all that is read.
     """
     unit = 2 * scale.heads
-    best, larger = None, unit
-    while True:
-        settings = _settings(model, larger, scale)
-        found = abs(parameters(settings) - scale.budget)
-        if best is not None and found >= best[0]:
-            return best[1]
-        best, larger = (found, settings), larger + unit
+    rising = (_settings(model, width, scale) for width in itertools.count(unit, unit))
+    return nearest_in_size(rising, scale.budget, _parameters)
 
 
-def parameters(settings: Any) -> int:
-    """How many numbers an encoder learns."""
-    return sum(weight.numel() for weight in registry.encoder(settings.name)(settings).parameters())
+def _parameters(settings: Any) -> int:
+    # Their random weights are drawn from torch's one generator: a cell's own begin behind them.
+    return parameters(registry.encoder(settings.name)(settings))
 
 
 def _settings(model: str, width: int, scale: Scale) -> Any:

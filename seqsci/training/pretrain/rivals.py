@@ -12,6 +12,7 @@ from seqsci.data.records import Tokens
 from seqsci.models.markov import Markov
 from seqsci.models.settings import TransformerSettings
 from seqsci.nn.language import LanguageNetwork
+from seqsci.nn.sized import parameters
 from seqsci.recipe import PretrainRecipe
 from seqsci.runs import Run
 from seqsci.training.fit import Fitted, fit, load_network
@@ -111,7 +112,7 @@ def _transformer(recipe: PretrainRecipe, prepared: Prepared, run: Run, *, quiet:
         direction="both" if recipe.train.objective == "masked" else "forward",
         dropout=recipe.model.dropout,
     )
-    settings = matched(like, sum(p.numel() for p in encoder.parameters()))
+    settings = matched(like, parameters(encoder))
     own = replace(
         recipe,
         model=settings,
