@@ -4,12 +4,12 @@ After Linsley et al. (2018, arXiv 1805.08315) and the Pathfinder task of the Lon
 2011.04006), but drawn anew: these are not the published images, and scores on them are not scores on the Arena.
 
 Every image has two long curves and shorter ones between, all dashed. The ends of the long ones are the corners of a
-kite: each curve spans a side, and another side is as long, without a curve. The dots stand at the ends of a side, of one
-with a curve or of one without; nothing else depends on the label. So each corner has a dot in half of the images of
+kite: each curve spans a side, and another side is as long, without a curve. The dots stand at the ends of a side, of
+one with a curve or of one without; nothing else depends on the label. So each corner has a dot in half of the images of
 either label, and mirrored about its axis the kite has curves where it had none. By construction, then, the label cannot
-be told from where the dots stand or how far apart, nor from the mean of any pixel or of the ink. It is told by the curves
-as seen from the dots; in part by the last dashes alone, which point to the other dot more often on a joining curve (S =
-16: boosting of the pixels three away from the dots is right in .61).
+be told from where the dots stand or how far apart, nor from the mean of any pixel or of the ink. It is told by the
+curves as seen from the dots; in part by the last dashes alone, which point to the other dot more often on a joining
+curve (S = 16: boosting on eight pixels around each dot, three away from it, is right in .61).
 
 R images, S pixels a side.
 """
@@ -111,8 +111,8 @@ def _kites(draw: np.random.Generator, first: Points, second: Points, size: int) 
     """Two curves (N, P) each, moved and turned so that their ends are the corners (N, 4) of a kite within the image.
 
     The first runs from corner 0 to 1, the second from 3 to 2; sides 0 and 1 are equally long, and so are sides 2 and 3.
-    The mirror image about the axis through corners 1 and 3 would find room in the same place: it is as probable, and has
-    its curves where this one has none. N is less than what is given, for not all find room.
+    The mirror image about the axis through corners 1 and 3 would find room in the same place: it is as probable, and
+    has its curves where this one has none. N is less than what is given, for not all find room.
     """
     pair = np.arange(len(first)).repeat(PLACES)
     first, second = first[pair], second[pair]
