@@ -115,21 +115,22 @@ def _kites(draw: np.random.Generator, first: Points, second: Points, size: int) 
     has its curves where this one has none. N is less than what is given, for not all find room.
     """
     pair = np.arange(len(first)).repeat(PLACES)
-    first, second = first[pair], second[pair]
-    arm, reach = first[:, 0] - first[:, -1], second[:, -1] - second[:, 0]
+    arm, reach = (first[:, 0] - first[:, -1])[pair], (second[:, -1] - second[:, 0])[pair]
     turn = draw.uniform(-np.pi, np.pi, len(pair))
     axis, half = arm / abs(arm) * np.exp(0.5j * turn), abs(arm * np.sin(turn / 2))
     beyond = np.sqrt(np.maximum(abs(reach) ** 2 - half**2, 0)) * draw.choice([-1, 1], len(pair))
     far = axis * (abs(arm) * np.cos(turn / 2) + beyond)
     corners = np.stack([arm, 0 * arm, arm * np.exp(1j * turn), far], 1)
-    first = first - first[:, -1:]
-    second = far[:, None] + (second - second[:, :1]) * ((corners[:, 2] - far) / reach)[:, None]
+    fit = (half < abs(reach)) & (_room(corners, size) >= 0).all(0)
+    pair, corners, reach, axis = pair[fit], corners[fit], reach[fit, None], axis[fit, None]
+    first = first[pair] - first[pair, -1:]
+    second = corners[:, 3:] + (second[pair] - second[pair, :1]) * (corners[:, 2:3] - corners[:, 3:]) / reach
     both = np.concatenate([first, second], 1)
-    both = np.concatenate([both, axis[:, None] ** 2 * both.conj()], 1)
-    kept = (half < abs(reach)) & (_room(both, size) >= 0).all(0)
-    kept[kept] = _clear(first[kept], second[kept])
+    both = np.concatenate([both, axis**2 * both.conj()], 1)
+    kept = np.flatnonzero((_room(both, size) >= 0).all(0))
+    kept = kept[_clear(first[kept], second[kept])]
     # One place for each pair of curves, so that no two images show the same ones.
-    chosen = np.flatnonzero(kept)[np.unique(pair[kept], return_index=True)[1]]
+    chosen = kept[np.unique(pair[kept], return_index=True)[1]]
     shift = _shift(draw, both[chosen], size)
     return first[chosen] + shift, second[chosen] + shift, corners[chosen] + shift
 
