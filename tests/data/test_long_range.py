@@ -1,5 +1,7 @@
 """Tasks whose answer stands far before the question: made so that they can be solved, and only from where it stands."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from seqsci.data.long_range import (
     passkey,
     pathfinder,
 )
+from seqsci.data.long_range.pathfinder import _pictures
 from seqsci.errors import SeqsciError
 
 
@@ -167,6 +170,20 @@ def test_pathfinder_has_no_shortcut(images, dots):
     for name, (model, features) in tried.items():
         right = model.fit(features[:half], joined[:half]).score(features[half:], joined[half:])
         assert abs(right - 0.5) < 0.045, name  # 1500 rows: 3.5 standard deviations
+
+
+@given(st.integers(0, 2**31), st.integers(14, 40))
+@settings(max_examples=20, deadline=None)
+def test_a_kite_has_curves_on_two_sides_and_its_mirror_image_finds_room(seed: int, size: int):
+    for curves, corners in islice(_pictures(np.random.default_rng(seed), size), 5):
+        ends = [curves[0][0], curves[0][-1], curves[1][-1], curves[1][0]]
+        sides = np.abs(corners - np.roll(corners, -1))
+        assert np.allclose(ends, corners) and np.allclose(sides[[0, 2]], sides[[1, 3]]) and sides.min() > 4
+        axis = (corners[3] - corners[1]) / abs(corners[3] - corners[1])
+        mirrored = corners[1] + axis**2 * (np.concatenate(curves[:2]) - corners[1]).conj()
+        for points in (mirrored, *curves):
+            both = np.stack([points.real, points.imag])
+            assert both.min() > 1 - 1e-9 and both.max() < size - 2 + 1e-9
 
 
 def test_the_mean_pathfinder_image_is_the_same_either_way(images):
