@@ -93,3 +93,19 @@ def settings(name: str) -> type:
         "patched": known.PatchedSettings,
     }
     return found[name]
+
+
+def check_within(settings: Any, steps: int, longer: str) -> None:
+    """Refuse an encoder, with these settings, that cannot read so few steps as one that is put around it lets it read.
+
+    Raises:
+        SeqsciError: as the encoder has it, of `model.encoder`, and with `longer` in place of "a longer data.context".
+    """
+    check = getattr(encoder(settings.name), "check", None)
+    if check is None:
+        return
+    try:
+        check(settings, steps)
+    except SeqsciError as problem:
+        text = str(problem).replace("model.", "model.encoder.").replace("a longer data.context", longer)
+        raise SeqsciError(text) from None

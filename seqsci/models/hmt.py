@@ -411,16 +411,10 @@ class HMTEncoder(HMT):
         Raises:
             SeqsciError: naming its settings.
         """
-        check = getattr(registry.encoder(settings.encoder.name), "check", None)
-        if check is None:
-            return
-        try:
-            check(settings.encoder, settings.sensory + settings.segment + 2 * bool(settings.memory))
-            if settings.memory > 1:
-                check(settings.encoder, settings.summed + 2)
-        except SeqsciError as problem:
-            text = str(problem).replace("model.", "model.encoder.").replace("data.context", "model.segment")
-            raise SeqsciError(text) from None
+        longer = "a longer model.segment"
+        registry.check_within(settings.encoder, settings.sensory + settings.segment + 2 * bool(settings.memory), longer)
+        if settings.memory > 1:
+            registry.check_within(settings.encoder, settings.summed + 2, longer)
 
 
 def _require(model: HMT) -> None:

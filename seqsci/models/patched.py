@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from seqsci import registry
 from seqsci.data.batch import Batch, Shape
-from seqsci.errors import SeqsciError
 from seqsci.models.baselines import Span
 from seqsci.models.settings import PatchedSettings
 from seqsci.models.slopes import Slopes, own_steps
@@ -88,15 +87,9 @@ class PatchedEncoder(nn.Module):
         Raises:
             SeqsciError: naming its settings.
         """
-        check = getattr(registry.encoder(settings.encoder.name), "check", None)
-        if check is None:
-            return
         count = patches(context, settings.patch, settings.step)
-        try:
-            check(settings.encoder, count)
-        except SeqsciError as problem:
-            text = str(problem).replace("model.", "model.encoder.").replace("a longer data.context", "smaller patches")
-            raise SeqsciError(f"{text}; model.patch {settings.patch} makes {count} of a context of {context}") from None
+        made = f"model.patch {settings.patch} makes {count} of a context of {context}"
+        registry.check_within(settings.encoder, count, f"smaller patches; {made}")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, L, D), mask (B, L) True where a step is real -> (B, n', D)."""
