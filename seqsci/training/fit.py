@@ -148,7 +148,8 @@ def other_recipe(run: Run) -> SeqsciError:
     """For weights that a run's recipe does not describe."""
     return SeqsciError(
         f"{run.folder / 'recipe.yaml'}: has been changed, and {run.folder / 'model.safetensors'} holds the weights of "
-        f"another network; restore it, or train the changed recipe with `seqsci run {run.folder / 'recipe.yaml'}`"
+        f"another network, or another version of seqsci has written it; restore it, or train as the recipe now says "
+        f"with `seqsci run {run.folder / 'recipe.yaml'}`"
     )
 
 
