@@ -236,6 +236,14 @@ def test_weights_of_another_recipe_are_refused(sparse, tmp_path):
             seqsci.open_run(run.folder).predict(table())
 
 
+def test_a_run_that_was_saved_before_shapes_had_a_season_predicts(sparse, tmp_path):
+    run = Run(shutil.copytree(sparse.folder, tmp_path / "run"))
+    tensors, facts = run.load_weights()
+    assert facts["shape"].pop("season") == 24
+    run.save_weights(tensors, facts)
+    assert seqsci.open_run(run.folder).predict(table()).equals(sparse.predict(table()))
+
+
 def test_a_run_without_its_weights_is_run_again(sparse, tmp_path):
     run = Run(shutil.copytree(sparse.folder, tmp_path / "run"))
     (run.folder / "model.safetensors").unlink()

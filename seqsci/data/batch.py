@@ -128,7 +128,7 @@ class Shape:
 
     `context` L, `horizon` H, `channels` C read, `outputs` C_out forecast, `marks` T;
     `output_index (C_out,)`: which of the C channels are forecast; `level`: what is taken off a window first,
-    "none", "last" or "mean"; `season`: steps of a season.
+    "none", "last" or "mean"; `season`: steps of the season that goes with the time step.
     """
 
     context: int

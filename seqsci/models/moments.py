@@ -25,6 +25,8 @@ from seqsci.models.baselines import Floats, Span
 
 CHUNK = 1 << 23
 """Numbers in the windows that are cut at once."""
+FILLED = 0.25
+"""Of a horizon that may be filled in, where whole ones are scarce."""
 RUNS = 512
 """Runs of windows whose ends are multiplied at once."""
 
@@ -80,14 +82,26 @@ class Normal:
         return np.vstack([slopes, self.level - self.mean @ slopes])
 
 
-def moments(span: Span, context: int, horizon: int) -> Moments:
-    """Of all windows and channels whose horizon was observed in whole."""
+def moments(span: Span, context: int, horizon: int, filled: bool = False) -> Moments:
+    """Of all windows and channels whose horizon was observed in whole.
+
+    Args:
+        span: the windows.
+        context: L.
+        horizon: H.
+        filled: whether, where these are fewer than half of a channel, others are taken as they have been filled: those
+            that miss no more steps than half of the windows do, and at most `FILLED` of all.
+    """
     steps = context + horizon
     row, total, count = np.zeros(steps), np.zeros(steps), 0
     first, last = [np.zeros(steps)], [np.zeros(steps)]
     growth = np.zeros((steps, steps))
-    for series, begin, runs in _runs(span, context, horizon):
+    missing = _missing(span, horizon)
+    most = np.minimum(np.median(missing, 0), FILLED * horizon) if filled and len(missing) else 0
+    for series, begin, runs in _runs(span, context, missing <= most):
         piece = series[begin : begin + runs + steps - 1]
+        # All is relative to the last value in the end: so near 0, where squares are exact.
+        piece = piece - piece.mean()
         row += np.correlate(piece, piece[:runs])
         sums = np.concatenate([[0.0], piece.cumsum()])
         total += sums[runs:] - sums[:steps]
@@ -108,7 +122,7 @@ def moments(span: Span, context: int, horizon: int) -> Moments:
 def squared_error(known: Moments, span: Span, weights: Floats) -> float:
     """Sum at all observed steps: `known` of the span has the windows whose horizon was observed in whole."""
     horizon = weights.shape[1]
-    seen, partly = sliding_window_view(span.observed, horizon, axis=0), ~_whole(span, horizon).all(-1)
+    seen, partly = sliding_window_view(span.observed, horizon, axis=0), _missing(span, horizon).any(-1)
     total = known.error(weights)
     for chunk in _chunks(Span(span.values, span.observed, span.origins[partly]), len(weights) + horizon):
         future = sliding_window_view(span.values, horizon, axis=0)[chunk]
@@ -153,20 +167,22 @@ def _relative(products: Floats, total: Floats, count: int, context: int) -> Mome
     )
 
 
-def _runs(span: Span, context: int, horizon: int) -> Iterator[tuple[Floats, int, int]]:
-    """A channel, the row where the first context of a run begins, and how many windows follow each other."""
-    whole = _whole(span, horizon)
+def _runs(span: Span, context: int, taken: NDArray[np.bool_]) -> Iterator[tuple[Floats, int, int]]:
+    """A channel, the row where the first context of a run begins, and how many of the windows taken follow each other.
+
+    taken: (W, C).
+    """
     for channel in range(span.values.shape[1]):
-        origins = span.origins[whole[:, channel]]
+        origins = span.origins[taken[:, channel]]
         for run in np.split(origins, np.flatnonzero(np.diff(origins) != 1) + 1):
             if len(run):
                 yield span.values[:, channel], int(run[0]) - context, len(run)
 
 
-def _whole(span: Span, horizon: int) -> NDArray[np.bool_]:
-    """(W, C): whether every step of the horizon was observed."""
+def _missing(span: Span, horizon: int) -> NDArray[np.int64]:
+    """(W, C): how many steps of the horizon were not observed."""
     counts = np.concatenate([np.zeros((1, span.observed.shape[1]), np.int64), span.observed.cumsum(0)])
-    return np.asarray(counts[span.origins + horizon] - counts[span.origins] == horizon)
+    return np.asarray(horizon - (counts[span.origins + horizon] - counts[span.origins]))
 
 
 def _apply(span: Span, origins: NDArray[np.int64], weights: Floats) -> Floats:

@@ -25,7 +25,7 @@ from seqsci import registry
 from seqsci.data.batch import Batch, Shape
 from seqsci.models.baselines import Span
 from seqsci.models.settings import PatchedSettings
-from seqsci.models.slopes import Slopes, own_steps
+from seqsci.models.slopes import CHOICES, Slopes, own_steps
 from seqsci.nn.embeddings import sinusoid
 
 EPSILON = 1e-5
@@ -115,6 +115,7 @@ class Patched(nn.Module):
     shared: Tensor
     own: Tensor
     offset: Tensor
+    chosen: Tensor
 
     @staticmethod
     def wanted(settings: PatchedSettings) -> bool:
@@ -130,6 +131,7 @@ class Patched(nn.Module):
         self.register_buffer("shared", torch.zeros(shape.context, shape.horizon))
         self.register_buffer("own", torch.zeros(shape.outputs, recent, shape.horizon))
         self.register_buffer("offset", torch.zeros(shape.outputs, shape.horizon))
+        self.register_buffer("chosen", torch.full((len(CHOICES),), math.nan))
         self.patches = Patches(settings, 1)
         self.dropout = nn.Dropout(settings.head_dropout)
         self.head = nn.Linear(self._states() * settings.width, shape.horizon)
@@ -142,7 +144,14 @@ class Patched(nn.Module):
         found = Slopes(self.context, self.horizon, self.season).fit(train, val)
         for name in ("shared", "own", "offset"):
             getattr(self, name).copy_(torch.from_numpy(getattr(found, name)))
+        self.chosen.copy_(torch.tensor([found.chosen[name] for name in CHOICES]))
         return found
+
+    @property
+    def solved(self) -> dict[str, float | None]:
+        """What validation chose of the linear path; None where it is without bound, so that nothing is left."""
+        found = zip(CHOICES, self.chosen.tolist(), strict=True)
+        return {name: value if value < math.inf else None for name, value in found}
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, H, C_out) float32, in scaled units."""

@@ -45,7 +45,10 @@ class Ridge:
             enough = len(fitting.origins) >= LEAST_SHARE * len(train.origins) and val.origins.min() >= context
             if context != own and not enough:
                 continue
-            normal, seen = Normal(moments(fitting, context, self.horizon)), moments(val, context, self.horizon)
+            normal, seen = (
+                Normal(moments(fitting, context, self.horizon, filled=True)),
+                moments(val, context, self.horizon),
+            )
             for penalty in PENALTIES:
                 weights = normal.weights(penalty)
                 loss = squared_error(seen, val, weights)

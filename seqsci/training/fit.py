@@ -72,9 +72,10 @@ def fit(
         pl.seed_everything(train.seed, verbose=False)
         network = build(recipe.task, recipe.model, prepared.shape)
         precision = resolve(train.precision, device())
+        # Before all that costs time: it measures it.
+        points = ResumePoints(run, train.save_minutes)
         module = prepared.module(network, recipe)
         keep = KeepBest(lambda: save_network(run, prepared, network), listen, solved=hasattr(network, "solve"))
-        points = ResumePoints(run, train.save_minutes)
         stop = EarlyStopping("val_loss", patience=train.patience, mode="min")
         trainer = pl.Trainer(
             max_epochs=train.epochs,

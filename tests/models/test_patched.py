@@ -9,6 +9,7 @@ import torch
 import seqsci
 from seqsci.data.batch import Batch, Shape
 from seqsci.errors import SeqsciError
+from seqsci.models import slopes
 from seqsci.models.baselines import Span
 from seqsci.models.patched import Patched, PatchedEncoder, patches
 from seqsci.models.settings import InformerSettings, PatchedSettings, T2Settings, TransformerSettings
@@ -139,5 +140,9 @@ def test_training_that_validation_does_not_like_is_not_kept(tmp_path) -> None:
     assert made.metrics["val"]["best_epoch"] == 0
     assert made.metrics["val"]["mse"] == pytest.approx(made.metrics["val"]["best_loss"], rel=1e-4)
     assert made.metrics["ridge_context"] in (CONTEXT, 96, 336, 512, 720) and made.metrics["ridge_penalty"] > 0
+    solved = made.metrics["solved"]
+    assert solved["penalty"] in slopes.PENALTIES and solved["width"] == 0
+    assert solved["own_penalty"] in (*slopes.OWN_PENALTIES[:-1], None)
     page = (made.folder / "report.html").read_text()
+    assert "Of the linear path, slopes that all series share" in page and "there is no mean over days" in page
     assert f"Ridge reads {made.metrics['ridge_context']} steps" in page and "solved in closed form" in page

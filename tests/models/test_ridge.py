@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
+from seqsci.models import moments as sums
 from seqsci.models.baselines import Span
 from seqsci.models.moments import Normal, forecasts, moments, squared_error
 from seqsci.models.ridge import PENALTIES, Ridge
@@ -33,11 +34,16 @@ def windows(span: Span, context: int, horizon: int) -> tuple[np.ndarray, np.ndar
     count=st.integers(1, 60),
     gaps=st.sampled_from([0.0, 0.05, 0.4]),
     seed=st.integers(0, 99),
+    runs=st.sampled_from([1, 3, 512]),
 )
-def test_sums_are_those_of_the_windows(context: int, horizon: int, count: int, gaps: float, seed: int) -> None:
+def test_sums_are_those_of_the_windows(
+    context: int, horizon: int, count: int, gaps: float, seed: int, runs: int
+) -> None:
     values, observed = series(100, 3, gaps, seed)
     span = Span(values, observed, np.arange(15, 15 + count))
-    found = moments(span, context, horizon)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sums, "RUNS", runs)
+        found = moments(span, context, horizon)
     x, y, seen = windows(span, context, horizon)
     whole = seen.all(-1)
     x, y = x[whole], y[whole]
@@ -83,7 +89,37 @@ def test_errors_count_the_steps_that_were_observed() -> None:
     weights = np.random.default_rng(0).normal(size=(13, 5))
     _, y, seen = windows(span, 12, 5)
     left = forecasts(span, weights).swapaxes(1, 2) - values[span.origins - 1][..., None] - y
-    assert squared_error(moments(span, 12, 5), span, weights) == pytest.approx((left**2)[seen].sum())
+    whole = moments(span, 12, 5)
+    for numbers in (sums.CHUNK, 50):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sums, "CHUNK", numbers)
+            assert squared_error(whole, span, weights) == pytest.approx((left**2)[seen].sum())
+
+
+def test_a_far_level_costs_no_digits() -> None:
+    values, observed = series(300, gaps=0.02)
+    weights = np.random.default_rng(0).normal(size=(13, 5))
+    near, far = (moments(Span(values + level, observed, np.arange(20, 200)), 12, 5) for level in (0, 1e8))
+    np.testing.assert_allclose(far.xx, near.xx, rtol=1e-5, atol=1e-3)
+    assert far.error(weights) == pytest.approx(near.error(weights), rel=1e-5)
+
+
+def test_where_whole_windows_are_scarce_those_with_the_fewest_gaps_are_taken() -> None:
+    values, observed = series(600, 3)
+    observed[:, 0] &= np.random.default_rng(0).random(600) > 0.1
+    observed[100:110, 1] = False
+    observed[:400, 2] = False
+    span = Span(values, observed, np.arange(20, 500))
+    seen = sliding_window_view(observed, 20, axis=0)[span.origins]
+    missing = (~seen).sum(-1)
+    counts = []
+    for channel in range(3):
+        alone = Span(values[:, [channel]], observed[:, [channel]], span.origins)
+        counts.append([moments(alone, 12, 20, filled=filled).count for filled in (False, True)])
+    assert counts[0] == [(missing[:, 0] == 0).sum(), (missing[:, 0] <= 2).sum()] and counts[0][1] > 240
+    assert counts[1] == [(missing[:, 1] == 0).sum()] * 2
+    # Of a series that begins late nothing is made up.
+    assert counts[2] == [(missing[:, 2] == 0).sum(), (missing[:, 2] <= 5).sum()]
 
 
 def test_the_penalty_is_the_one_of_the_least_error_at_observed_steps() -> None:

@@ -59,6 +59,51 @@ def test_alone_the_shared_slopes_are_a_ridge_regression_to_which_old_steps_are_d
     assert not found.own.any()
 
 
+def test_own_slopes_are_a_ridge_regression_of_what_the_shared_ones_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PENALTIES": (7.0,), "OWN_PENALTIES": (20.0,), "WIDTHS": (0.0,), "OWN_SEASONS": 2}.items():
+        monkeypatch.setattr(slopes, name, value)
+    values = series(900, (0.9, -0.5))
+    values[:, 1] += np.arange(900) / 300
+    seen = np.random.default_rng(0).random(values.shape) > 0.02
+    train, val, _ = spans(values, seen)
+    found = Slopes(CONTEXT, HORIZON, SEASON).fit(train, val)
+    past = sliding_window_view(values, CONTEXT, axis=0)[train.origins - CONTEXT]
+    x, y = past - past[..., -1:], future(train) - past[..., -1:]
+    whole = sliding_window_view(seen, HORIZON, axis=0)[train.origins].all(-1)
+    assert whole.mean(0).min() > 0.5
+    common = y[whole].mean(0) - x[whole].mean(0) @ found.shared
+    recent = 2 * SEASON
+    dearer = np.exp(np.arange(recent)[::-1] / (slopes.OWN_MEMORY * SEASON))
+    for channel in range(2):
+        all_steps, left = x[whole[:, channel], channel], y[whole[:, channel], channel]
+        left = left - all_steps @ found.shared - common
+        last = all_steps[:, -recent:]
+        centred = last - last.mean(0)
+        for step in range(HORIZON):
+            damping = 20 * (1 + step / SEASON) * np.diag(dearer)
+            expected = np.linalg.solve(centred.T @ centred + damping, centred.T @ left[:, step])
+            np.testing.assert_allclose(found.own[channel, :, step], expected, atol=1e-5)
+            offset = common[step] - last.mean(0) @ expected
+            assert found.offset[channel, step] == pytest.approx(offset, abs=1e-5)
+
+
+@pytest.mark.parametrize("gaps", [0.02, 0.2])
+def test_gaps_here_and_there_cost_little(gaps: float) -> None:
+    values = series(6000, (0.95, 0.5))
+    seen = np.random.default_rng(0).random(values.shape) > gaps
+    errors = []
+    for observed in (np.ones_like(seen), seen):
+        train, val, test = spans(values, observed)
+        found = Slopes(CONTEXT, 40, SEASON)
+        found.fit(*(Span(one.values, one.observed, one.origins[:-40]) for one in (train, val)))
+        past = sliding_window_view(values, CONTEXT, axis=0)[test.origins[:-40] - CONTEXT]
+        ahead = sliding_window_view(values, 40, axis=0)[test.origins[:-40]]
+        x = past - past[..., -1:]
+        own = np.einsum("wcn,cnh->wch", x[..., -found.own.shape[1] :], found.own)
+        errors.append(((past[..., -1:] + x @ found.shared + own + found.offset - ahead) ** 2).mean())
+    assert errors[1] < 1.02 * errors[0]
+
+
 def test_series_of_other_laws_have_slopes_of_their_own() -> None:
     train, val, test = spans(series(6000, (0.95, -0.9)))
     found, ridge = Slopes(CONTEXT, HORIZON, SEASON).fit(train, val), Ridge(CONTEXT, HORIZON).fit(train, val)
@@ -117,4 +162,4 @@ def test_a_panel_of_one_series_and_a_season_of_one_step_are_solved() -> None:
         train, val, test = spans(values)
         found = Slopes(CONTEXT, HORIZON, season).fit(train, val)
         assert np.isfinite(forecast(found, test)).all()
-        assert ((forecast(found, test) - future(test)) ** 2).mean() < np.var(future(test)) * 1.1
+        assert ((forecast(found, test) - future(test)) ** 2).mean() < np.var(future(test))

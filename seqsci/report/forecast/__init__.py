@@ -60,11 +60,22 @@ def summary(metrics: Metrics) -> Summary:
 
 
 def _chosen(metrics: Metrics) -> list[str]:
-    """What ridge chose, where the run tells it."""
+    """What ridge, and a linear path, chose, where the run tells it."""
     if "ridge_context" not in metrics:
         return []
     context, penalty = metrics["ridge_context"], metrics["ridge_penalty"]
-    return [f"ridge reads {context} steps and has the penalty {penalty:g}, both chosen on validation"]
+    sentences = [f"ridge reads {context} steps and has the penalty {penalty:g}, both chosen on validation"]
+    if solved := metrics.get("solved"):
+        own = solved["own_penalty"]
+        slopes = "no series has slopes of its own" if own is None else f"those of a series' own have {own:g}"
+        width = solved["width"]
+        days = f"day d of the horizon, from 0, is a mean over about {width:g} (d + 1) days"
+        days = days if width else "there is no mean over days"
+        sentences.append(
+            f"of the linear path, slopes that all series share have the penalty {solved['penalty']:g}, {slopes}, and "
+            f"{days}, all chosen on validation"
+        )
+    return sentences
 
 
 def build_report(run: Run, metrics: Metrics) -> Path:

@@ -70,6 +70,7 @@ def evaluate(
         "baselines": {name: _compare(model, rival, recipe, prepared) for name, rival in scores.items()},
         "ridge_context": ridge.context,
         "ridge_penalty": ridge.penalty,
+        **({"solved": network.solved} if hasattr(network, "solved") else {}),
         "coverage": {name: _coverage(forecasts["test"] - truth, radius, seen) for name, radius in radii.items()},
         "by_step": {
             recipe.model.name: model.by_step.tolist(),

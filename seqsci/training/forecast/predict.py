@@ -80,7 +80,8 @@ def _network(run: Run, recipe: ForecastRecipe, frame: Frame, trained: dict[str, 
         SeqsciError: the recipe's context, horizon or level is not that of the weights.
     """
     shape = make_shape(recipe.data, frame, trained["marks"])
-    if shape_facts(shape) != trained:
+    # Runs that were saved before shapes had a season lack it.
+    if shape_facts(shape) != {"season": shape.season, **trained}:
         raise other_recipe(run)
     return load_network(recipe, shape, run)
 

@@ -219,7 +219,7 @@ def make_shape(data: ForecastData, frame: Frame, marks: int) -> Shape:
         marks=marks,
         output_index=frame.output_index,
         level=data.level,
-        season=frame.season,
+        season=electricity.season(frame.step),
     )
 
 
