@@ -213,7 +213,7 @@ def start(recipe: Recipe, runs: str | Path = "runs", source: Any = None) -> Run:
 
 
 def finish(run: Run, *, quiet: bool = False) -> Result:
-    """Train (or go on from the resume point), score and report; what is already done is not repeated."""
+    """Train, or go on from the resume point, score and report."""
     if not run.complete:
         recipe = run.recipe
         road = job(recipe)

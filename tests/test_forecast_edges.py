@@ -236,6 +236,16 @@ def test_weights_of_another_recipe_are_refused(sparse, tmp_path):
             seqsci.open_run(run.folder).predict(table())
 
 
+def test_intervals_without_end_are_told(tmp_path):
+    frame = blank(table(), "heat", 150, 208)
+    made = seqsci.forecast(frame, settings={**TINY, "evaluate.levels": [80]}, runs=tmp_path, quiet=True)
+    assert made.metrics["endless"] == ["80"]
+    assert (
+        "some 80 % intervals are without end: validation has too few values for them" in summary(made.metrics).sentences
+    )
+    assert np.isinf(made.predict()["yhat-hi-80"].to_numpy()).any()
+
+
 def test_a_run_that_was_saved_before_shapes_had_a_season_predicts(sparse, tmp_path):
     run = Run(shutil.copytree(sparse.folder, tmp_path / "run"))
     tensors, facts = run.load_weights()

@@ -79,9 +79,10 @@ def _require_fields(tokens: list[str]) -> None:
 
 def _takes_fields(tokens: list[str]) -> bool:
     """Whether a verb trains, and none of its settings was given: who has given one knows how."""
-    verb = next((token for token in tokens if not token.startswith("-")), "")
-    command = app[verb].default_command if verb and verb in app else None
-    return command is not None and "set" in inspect.signature(command).parameters and "--set" not in tokens
+    verb = next((token for token in tokens if not token.startswith("-") and token in app), "")
+    command = app[verb].default_command if verb else None
+    given = any(token.partition("=")[0] == "--set" for token in tokens)
+    return command is not None and "set" in inspect.signature(command).parameters and not given
 
 
 def _is_dotted(token: str) -> bool:

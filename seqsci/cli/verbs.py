@@ -136,7 +136,7 @@ def run_recipe(recipe: Path, *, runs: Path = Path("runs"), set: Set = ()) -> Non
 
 @app.command
 def resume(run: RunFolder) -> None:
-    """Go on with a run that was interrupted; what is done is not repeated."""
+    """Go on with a run that was interrupted, from its last resume point (Ctrl-C, and every train.save_minutes)."""
     from seqsci.runs import Run
 
     found = Run.open(run)

@@ -49,7 +49,7 @@ class Sequences:
 class Batch:
     """Tensors of B windows or whole sequences. Scaled units.
 
-    `values (B, L, C)`: the context; an unobserved entry repeats the last observed one (0 before the first).
+    `values (B, L, C)`: the context; an unobserved entry is filled in from the past (`windows.fill_gaps`).
     `mask (B, L)`: True where at least one channel was observed.
     `times (B, L, T)`: calendar marks in [-0.5, 0.5], then the known covariates; or days.
     `index (B,)`: number of the window or sequence in its split.

@@ -18,12 +18,15 @@ from torch.utils.data import Dataset
 from seqsci.data.batch import Batch
 from seqsci.errors import SeqsciError
 
+HALVES = 12
+"""How often in a season of a gap what was last seen counts half as much."""
+
 
 @dataclass(frozen=True)
 class Table:
     """The scaled table that windows are cut from.
 
-    `values (N, C)` with gaps filled forwards, `observed (N, C)`, `marks (N, T)`; `outputs (C_out,)` says
+    `values (N, C)` with gaps filled, `observed (N, C)`, `marks (N, T)`; `outputs (C_out,)` says
     which channels are forecast.
     """
 
@@ -33,11 +36,37 @@ class Table:
     outputs: Tensor
 
 
-def fill_forward(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Unobserved entries repeat the last observed one of their channel, 0 (the mean) before the first."""
+def fill_gaps(values: NDArray[np.float64], season: int) -> NDArray[np.float32]:
+    """Unobserved entries of (N, C) from the past of their channel alone.
+
+    Each is that of a season before, itself filled in if need be, plus the departure that the last observed entry had
+    from its own season before, which halves with every `HALVES`-th of a season: a short gap goes on where it began, a
+    long one as on the days before. In the first season the last observed entry is repeated; before it all is 0, the
+    mean.
+
+    Args:
+        values: NaN where nothing was observed.
+        season: S steps of a season; with 1 the last observed entry is repeated.
+    """
     observed = ~np.isnan(values)
-    last = np.maximum.accumulate(np.where(observed, np.arange(len(values))[:, None], 0), axis=0)
-    return np.nan_to_num(np.take_along_axis(values, last, axis=0)).astype(np.float32)
+    rows = np.arange(len(values))[:, None]
+    last = np.maximum.accumulate(np.where(observed, rows, -1), axis=0)
+    filled = np.where(last < 0, 0, np.take_along_axis(np.nan_to_num(values), last.clip(0), axis=0))
+    if season == 1:
+        return filled.astype(np.float32)
+    # What lies a season back is known: from the first observed entry on.
+    back = (rows - season >= np.argmax(observed, axis=0)) & observed.any(0)
+    departures = np.zeros_like(filled)
+    for begin in range(season, len(values), season):
+        part = slice(begin, begin + season)
+        before = filled[begin - season : begin - season + len(filled[part])]
+        seen = observed[part] & back[part]
+        departures[part][seen] = (filled[part] - before)[seen]
+        gap = ~observed[part] & back[part]
+        left = np.take_along_axis(departures, last[part].clip(0), axis=0)
+        left *= 0.5 ** (HALVES * (rows[part] - last[part]) / season)
+        filled[part][gap] = (before + left)[gap]
+    return filled.astype(np.float32)
 
 
 class Windows(Dataset[Batch]):

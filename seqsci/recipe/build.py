@@ -261,6 +261,7 @@ def change(tree: Tree, changes: Mapping[str, Any]) -> Tree:
     A setting that is given leaves the space of the search, which would draw another value for it, and so does what it
     no longer lets be tried; a whole `search` takes the place of the old one.
     """
+    tree = _for_encoder(tree, changes.get("model.encoder.name"))
     old = {} if "search" in changes else tree.get("search") or {}
     new = merge({**tree, "search": {}}, nest(changes))
     kept = {
@@ -269,6 +270,22 @@ def change(tree: Tree, changes: Mapping[str, Any]) -> Tree:
         if path not in changes and (_may_try(new, path, law) or not _may_try(tree, path, law))
     }
     return merge({**tree, "search": kept}, nest(changes))
+
+
+def _for_encoder(tree: Tree, name: Any) -> Tree:
+    """Without what the recipe says of its own encoder, and another one in its place does not know."""
+    model = tree.get("model")
+    inner = model.get("encoder") if isinstance(model, dict) else None
+    if (
+        name not in registry.HOMES
+        or not isinstance(model, dict)
+        or not isinstance(inner, dict)
+        or inner.get("name") == name
+    ):
+        return tree
+    known = {field.name for field in fields(registry.settings(name))}
+    kept = {key: value for key, value in inner.items() if key in known}
+    return {**tree, "model": {**model, "encoder": kept}}
 
 
 def _may_try(tree: Tree, path: str, law: Any) -> bool:

@@ -6,7 +6,7 @@ import torch
 
 from seqsci.data import splits
 from seqsci.data.loaders import loader
-from seqsci.data.windows import Table, Windows, fill_forward, require_windows
+from seqsci.data.windows import Table, Windows, fill_gaps, require_windows
 from seqsci.errors import SeqsciError
 
 
@@ -72,8 +72,36 @@ def test_fractions_and_dates():
 
 def test_gaps_are_filled_from_the_past_alone():
     nan = np.nan
-    filled = fill_forward(np.array([[nan, 1], [2, nan], [nan, nan], [5, 6]]))
-    assert filled.tolist() == [[0, 1], [2, 1], [2, 1], [5, 6]]
+    short = np.array([[nan, 1], [2, nan], [nan, nan], [5, 6]])
+    for season in (1, 4, 24):
+        assert fill_gaps(short, season).tolist() == [[0, 1], [2, 1], [2, 1], [5, 6]]
+    draw = np.random.default_rng(0)
+    values = draw.normal(size=(200, 3))
+    values[draw.random(values.shape) < 0.3] = nan
+    values[:70, 2] = nan
+    for season in (1, 7, 24):
+        filled = fill_gaps(values, season)
+        np.testing.assert_array_equal(filled[~np.isnan(values)], values[~np.isnan(values)].astype(np.float32))
+        assert not filled[:70, 2].any()
+        for end in (90, 143):
+            later = values.copy()
+            later[end:] = 1e3
+            np.testing.assert_array_equal(fill_gaps(later, season)[:end], filled[:end])
+
+
+def test_a_gap_goes_on_as_the_days_before_from_where_it_began():
+    day = 10 * np.sin(np.arange(240) * 2 * np.pi / 24)
+    values = np.stack([day, day], 1)
+    values[100:, 1] += 4
+    gap = values.copy()
+    gap[110:175] = np.nan
+    filled = fill_gaps(gap, 24)
+    np.testing.assert_allclose(filled[:, 0], values[:, 0], atol=1e-4)
+    left = (filled[:, 1] - day)[110:175]
+    # The level changed within the last day, of which what was seen after 100 is repeated from the second day on.
+    assert left[0] == pytest.approx(4 * 0.5**0.5, abs=1e-4)
+    assert (np.diff(left[:14]) < 0).all() and left[13] < 0.1
+    assert abs(filled[110:175, 1] - values[110:175, 1]).mean() < 4
 
 
 def test_too_few_rows_are_refused():

@@ -132,6 +132,16 @@ def test_what_does_not_fit_is_refused() -> None:
         build("forecast", deep, SHAPE)
 
 
+@pytest.mark.parametrize("name", ["informer", "t2", "bioxlstm"])
+def test_another_encoder_takes_of_the_recipe_what_it_knows(name: str) -> None:
+    changes = {"model.encoder.name": name, "model.encoder.heads": 2}
+    found = resolve("forecast", recipe="forecast/best", changes=changes)[0].model
+    assert isinstance(found, PatchedSettings) and found.encoder.name == name
+    assert (found.encoder.width, found.encoder.heads) == (16, 2)
+    with pytest.raises(SeqsciError, match=r"model\.encoder\.rate: no such setting"):
+        resolve("forecast", recipe="forecast/best", changes={**changes, "model.encoder.rate": 2})
+
+
 def test_training_that_validation_does_not_like_is_not_kept(tmp_path) -> None:
     harm = {"data.context": CONTEXT, "train.lr": 3.0, "train.epochs": 1, "model.patch": 12}
     made = seqsci.forecast(

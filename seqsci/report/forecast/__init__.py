@@ -50,12 +50,21 @@ def summary(metrics: Metrics) -> Summary:
         f"{level} % aimed, {'nothing observed' if value is None else f'{100 * value:.1f} % reached'}"
         for level, value in metrics["coverage"].items()
     )
+    endless = [
+        f"some {level} % intervals are without end: validation has too few values for them"
+        for level in metrics.get("endless", [])
+    ]
     scores = score_table(metrics).iter_rows(named=True)
     return Summary(
         title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
         columns=("method", "MSE", "MAE", "MSE of model less this [95 %]"),
         rows=[(r["method"], *(words.fixed_text(r[n]) for n in ("mse", "mae")), words.interval_text(r)) for r in scores],
-        sentences=[*verdicts(metrics), *_chosen(metrics), *([f"intervals on test: {coverage}"] if coverage else [])],
+        sentences=[
+            *verdicts(metrics),
+            *_chosen(metrics),
+            *([f"intervals on test: {coverage}"] if coverage else []),
+            *endless,
+        ],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -158,11 +158,16 @@ def _draw_window(axes: Axes, material: Material, panel: Panel, window: pl.DataFr
     axes.margins(x=0.01)
     if len(observed) == 1:
         axes.set_xlim(begin - timedelta(hours=12), begin + timedelta(hours=12))
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=5)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    # One month for all days, as matplotlib would write it beside the axis, is wrong of those of the month before.
+    formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S"]
+    starts = ["", "%Y", "%b", "%d %b", "%H:%M", "%H:%M"]
+    written = ConciseDateFormatter(locator, formats=formats, zero_formats=starts, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(written)
     axes.tick_params(labelsize=8)
-    axes.xaxis.get_offset_text().set_fontsize(8)
+    years = [num2date(end).year for end in axes.get_xlim()]  # type: ignore[no-untyped-call]
+    axes.set_xlabel("–".join(str(year) for year in dict.fromkeys(years)), fontsize=8, loc="right", labelpad=1)
 
 
 def _label_steps(axes: Axes, material: Material, ylabel: str, lines: int) -> None:

@@ -72,6 +72,7 @@ def evaluate(
         "ridge_penalty": ridge.penalty,
         **({"solved": network.solved} if hasattr(network, "solved") else {}),
         "coverage": {name: _coverage(forecasts["test"] - truth, radius, seen) for name, radius in radii.items()},
+        "endless": [name for name, radius in radii.items() if not np.isfinite(radius).all()],
         "by_step": {
             recipe.model.name: model.by_step.tolist(),
             **{n: s.by_step.tolist() for n, s in scores.items()},

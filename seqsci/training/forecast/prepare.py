@@ -16,7 +16,7 @@ from seqsci.data import splits as split_rules
 from seqsci.data.batch import Batch, Sequences, Shape
 from seqsci.data.loaders import loader
 from seqsci.data.splits import Splits
-from seqsci.data.windows import Table, Windows, fill_forward, last_window, require_windows
+from seqsci.data.windows import Table, Windows, fill_gaps, last_window, require_windows
 from seqsci.domains import electricity
 from seqsci.errors import SeqsciError, nearest
 from seqsci.models.baselines import Span
@@ -59,7 +59,7 @@ class Frame:
         scaled = (self._pick(sequences) - self.mean) / self.scale
         _require_near(scaled, self.channels, sequences.times)
         return Table(
-            values=torch.from_numpy(fill_forward(scaled)),
+            values=torch.from_numpy(fill_gaps(scaled, electricity.season(self.step))),
             observed=torch.from_numpy(~np.isnan(scaled)),
             marks=self.marks(sequences.times, sequences.known),
             outputs=torch.tensor(self.output_index),
