@@ -67,7 +67,8 @@ class Counts:
             hold = counted(self.marked, "record holds", "records hold")
             said.append(
                 f"{hold} letters that stand for several bases: {self.unknown} N, {self.ambiguous} other IUPAC codes "
-                "such as R or Y; each is kept as a token of its own, which models read and tell; features pass over it"
+                "such as R or Y; each is kept as a token of its own, which models read and may generate; features pass "
+                "over it"
             )
         if self.ambiguous > MANY_AMBIGUOUS * max(1, self.letters - self.unknown):
             said.append(
