@@ -106,6 +106,20 @@ def test_a_series_without_a_training_value_is_named():
         prepared(blank(table(), "heat", 0, 182))
 
 
+def test_the_longest_context_that_fits_is_named():
+    with pytest.raises(seqsci.SeqsciError, match=r"shorten data\.context \(to (\d+) at most\)") as refused:
+        prepared(table(), **{"data.context": 250})
+    fits = int(str(refused.value).partition("(to ")[2].split()[0])
+    assert len(prepared(table(), **{"data.context": fits}).windows["train"]) == 1
+
+
+def test_a_constant_series_is_told_of():
+    frame = table().with_columns(heat=pl.lit(3.0))
+    notes = prepared(frame).notes
+    assert "series heat: constant in the training rows, so that there is nothing to learn of it" in notes
+    assert not any("constant" in note for note in prepared(table()).notes)
+
+
 @pytest.mark.parametrize("row", [50, 230])
 def test_numbers_that_cannot_be_computed_with_are_refused(row):
     for size, sentence in ((1e302, "column heat: '1e\\+302' is too large"), (1e30, "series heat: its value at 2020-")):

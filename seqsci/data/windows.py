@@ -135,7 +135,9 @@ def require_windows(counts: dict[str, int], rows: int, context: int, horizon: in
     """
     empty = [name for name, count in counts.items() if count < 1]
     if empty:
+        fits = context + counts.get("train", 1) - 1
+        shorter = f"data.context (to {fits} at most)" if "train" in empty and fits > 0 else "data.context"
         raise SeqsciError(
             f"data: {rows} rows are too few: with context {context} and horizon {horizon} no window is left for "
-            f"{', '.join(empty)}; shorten data.context or data.horizon, or give more rows"
+            f"{', '.join(empty)}; shorten {shorter} or data.horizon, or give more rows"
         )

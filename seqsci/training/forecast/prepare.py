@@ -196,7 +196,7 @@ def prepare(recipe: ForecastRecipe, source: Any = None) -> Prepared:
         name: Windows(table, getattr(rows, name), data.context, data.horizon) for name in ("train", "val", "test")
     }
     require_windows({k: w.count for k, w in windows.items()}, observed_rows, data.context, data.horizon)
-    notes = (*sequences.notes, *_never_observed(frame, table, rows))
+    notes = (*sequences.notes, *_never_observed(frame, table, rows), *_constant(frame, table, rows))
     shape = make_shape(data, frame, table.marks.shape[1])
     return Prepared(
         sequences=replace(sequences, notes=notes),
@@ -344,6 +344,19 @@ def _never_observed(frame: Frame, table: Table, rows: Splits) -> list[str]:
         names = [name for name, never in zip(frame.targets, blank, strict=True) if never]
         notes += [f"series {name}: never observed in the {split} rows, {effects[split]}" for name in names]
     return notes
+
+
+def _constant(frame: Frame, table: Table, rows: Splits) -> list[str]:
+    """A sentence on each series that has but one value in the training rows."""
+    first, end = rows.train
+    values, seen = (part[first:end, table.outputs] for part in (table.values, table.observed))
+    low, high = (torch.where(seen, values, end_of_all).T for end_of_all in (torch.inf, -torch.inf))
+    same = (low.amin(1) >= high.amax(1)).tolist()
+    return [
+        f"series {name}: constant in the training rows, so that there is nothing to learn of it"
+        for name, constant in zip(frame.targets, same, strict=True)
+        if constant
+    ]
 
 
 def _fit_scaler(rows: Floats, names: Sequence[str]) -> tuple[Floats, Floats]:
