@@ -48,7 +48,7 @@ def make_run(folder, *, series=7, windows=200, horizon=24, context=96, blanks=Fa
     radii["conformal.95"][-1] = float("inf") if blanks else radii["conformal.95"][-1]
     facts = {"frame": {"channels": ["unused", *names], "targets": names, "scale": [1.0, *scale.tolist()]}}
     run.save_weights({"network.w": torch.zeros(2), **radii}, facts)
-    run.write_json("metrics.json", _metrics(names, windows, horizon))
+    run.write_json("metrics.json", {**_metrics(names, windows, horizon), "endless": ["95"] if blanks else []})
     for epoch in range(1, epochs + 1):
         loss = 1 / epoch
         run.log({"epoch": epoch, "train_loss": loss, "val_loss": 0.3 + loss / 2 + 0.04 * max(0, epoch - 3)})

@@ -50,10 +50,6 @@ def summary(metrics: Metrics) -> Summary:
         f"{level} % aimed, {'nothing observed' if value is None else f'{100 * value:.1f} % reached'}"
         for level, value in metrics["coverage"].items()
     )
-    endless = [
-        f"some {level} % intervals are without end: validation has too few values for them"
-        for level in metrics.get("endless", [])
-    ]
     scores = score_table(metrics).iter_rows(named=True)
     return Summary(
         title=f"test split of {metrics['data']['name']}{simulated}: {metrics['windows']['test']} windows, scaled units",
@@ -63,7 +59,7 @@ def summary(metrics: Metrics) -> Summary:
             *verdicts(metrics),
             *_chosen(metrics),
             *([f"intervals on test: {coverage}"] if coverage else []),
-            *endless,
+            *_endless(metrics),
         ],
     )
 
@@ -87,6 +83,14 @@ def _chosen(metrics: Metrics) -> list[str]:
     return sentences
 
 
+def _endless(metrics: Metrics) -> list[str]:
+    """Levels that validation has too few values for, so that some intervals are infinite."""
+    return [
+        f"some {level} % intervals are without end: validation has too few values for them"
+        for level in metrics.get("endless", [])
+    ]
+
+
 def build_report(run: Run, metrics: Metrics) -> Path:
     """Draw the pictures and write the page."""
     material = Material(run, metrics)
@@ -103,6 +107,7 @@ def build_report(run: Run, metrics: Metrics) -> Path:
         span=[time_text(moment) + material.clock for moment in material.span[:2]],
         few=_few(metrics),
         chosen=_chosen(metrics),
+        endless=_endless(metrics),
     )
 
 

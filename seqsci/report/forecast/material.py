@@ -59,11 +59,6 @@ class Material:
         with damage_told(self.run, "predictions"):
             return rows.collect()
 
-    @property
-    def endless(self) -> list[int]:
-        """Levels for which validation had too few windows: some of their intervals are infinite."""
-        return [level for level, radius in self.radii.items() if not np.isfinite(radius).all()]
-
     @cached_property
     def drawn(self) -> list[str]:
         """A few series, evenly spread over the file's order: the first and the last are among them."""
